@@ -1,0 +1,100 @@
+"""PostgreSQL: engine, one schema and role per service, the patient lock, migrations.
+
+`python -m shared.db migrate SERVICE|all` brings schemas up to date; `python -m shared.db revise SERVICE "why"` writes a migration
+from what the tables in the code have and the database has not (see `shared.schema`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, MetaData, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+if TYPE_CHECKING:
+    from shared.messaging.tables import CoreTables
+
+#: Names of constraints are given, so that a migration can name what it changes.
+_NAMING = {
+    "pk": "%(table_name)s_pkey",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+}
+_LOCK = text("SELECT pg_advisory_xact_lock(n) FROM unnest(:numbers) WITH ORDINALITY AS t(n, i) ORDER BY i").bindparams(
+    bindparam("numbers", type_=ARRAY(BigInteger))
+)
+
+
+@cache
+def metadata_for(service: str) -> MetaData:
+    """The one MetaData of a service (schema = its name), with the shared tables in it; a service's storage adds its own."""
+    from shared.messaging.tables import core_tables  # noqa: PLC0415  tables need the naming above, not the other way round
+
+    metadata = MetaData(schema=service, naming_convention=_NAMING)
+    core_tables(metadata)
+    return metadata
+
+
+def tables_of(service: str) -> CoreTables:
+    """The shared tables of a service."""
+    from shared.messaging.tables import core_tables  # noqa: PLC0415
+
+    return core_tables(metadata_for(service))
+
+
+def _jsonable(value: object) -> str:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def to_json(value: Any) -> str:
+    """JSON of what goes into jsonb: instants and dates as ISO 8601, ids and decimals as text. Raises TypeError for the rest."""
+    return json.dumps(value, default=_jsonable, separators=(",", ":"))
+
+
+def asyncpg_url(url: str) -> URL:
+    """A PostgreSQL address as SQLAlchemy needs it, whichever driver it names."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def make_engine(url: str, *, service: str, pool_size: int = 10, max_overflow: int = 0) -> AsyncEngine:
+    """The engine of one process. Errors never hold a parameter; connections are tested before use."""
+    return create_async_engine(
+        asyncpg_url(url),
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        json_serializer=to_json,
+        connect_args={
+            "prepared_statement_cache_size": 500,
+            "timeout": 10,
+            "server_settings": {"application_name": f"steadypath.{service}", "timezone": "UTC"},
+        },
+    )
+
+
+def lock_number(service: str, key: UUID) -> int:
+    """The 64-bit advisory lock of a service's key."""
+    return int.from_bytes(blake2b(service.encode() + b"/" + key.bytes, digest_size=8).digest(), "big", signed=True)
+
+
+async def lock_keys(conn: AsyncConnection, service: str, keys: Iterable[UUID]) -> None:
+    """THE patient lock: held to the end of the transaction, taken in one order by everybody, before any row lock (rule 2)."""
+    numbers = sorted({lock_number(service, key) for key in keys})
+    if numbers:
+        await conn.execute(_LOCK, {"numbers": numbers})

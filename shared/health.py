@@ -1,0 +1,1 @@
+"""Whether this process may be given work, and why not."""
