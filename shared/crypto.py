@@ -1,8 +1,8 @@
 """Encryption of single database fields, so that a stolen dump, a backup or a database log holds no name, number or text.
 
 AES-256-GCM with the place of the field (table, column, row) bound as associated data: a ciphertext copied to another patient's
-row does not open. Layout of a sealed field: 1 byte key id, 12 bytes random nonce, ciphertext with tag. The keys in use are derived
-by HKDF-SHA256 from the data key, one for sealing and one for each purpose of a blind index, so that none reveals another.
+row does not open. Layout of a sealed field: 1 byte key id, 12 bytes random nonce, ciphertext with tag. The keys in use are
+derived by HKDF-SHA256 from the data key, one for sealing and one for each purpose of a blind index, so that none reveals another.
 """
 
 from __future__ import annotations

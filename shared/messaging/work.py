@@ -1,0 +1,71 @@
+"""Rows of due work: planning, dropping. What fires them is `shared.due`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db import tables_of
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """One piece of due work, as its fire gets it. `due_at` is clinical, aware UTC; `attempts` counts failed fires before."""
+
+    kind: str
+    ref: str
+    key: UUID
+    clinic_id: UUID
+    due_at: datetime
+    data: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Due work as planned in a transaction that has not been written yet."""
+
+    kind: str
+    ref: str
+    key: UUID
+    clinic_id: UUID
+    due_at: datetime
+    data: dict[str, Any]
+
+
+async def write(conn: AsyncConnection, service: str, planned: Mapping[tuple[str, str], Planned | None]) -> None:
+    """Makes the rows what the transaction last said of each (kind, ref). Rows in key order, so that two never deadlock."""
+    dropped = sorted(key for key, item in planned.items() if item is None)
+    kept = [planned[key] for key in sorted(key for key, item in planned.items() if item is not None)]
+    due_work = tables_of(service).due_work
+    if dropped:
+        await conn.execute(delete(due_work).where(tuple_(due_work.c.kind, due_work.c.ref).in_(dropped)))
+    if not kept:
+        return
+    statement = insert(due_work)
+    fresh = statement.excluded
+    await conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["kind", "ref"],
+            set_={
+                "key": fresh.key,
+                "clinic_id": fresh.clinic_id,
+                "due_at": fresh.due_at,
+                "data": fresh.data,
+                "attempts": 0,
+                "state": "waiting",
+                "error": None,
+            },
+        ),
+        [vars(item) for item in kept if item is not None],
+    )
+
+
+__all__ = ["Planned", "WorkItem", "write"]
