@@ -1,0 +1,1 @@
+"""What the notifier decides, without I/O: stdlib only, `now` is an argument, values come back."""

@@ -1,0 +1,1 @@
+"""One event, one handler. `services.notifier.app` merges the tables of both halves."""
