@@ -38,10 +38,12 @@ _LOCK = text("SELECT pg_advisory_xact_lock(n) FROM unnest(:numbers) WITH ORDINAL
 @cache
 def metadata_for(service: str) -> MetaData:
     """The one MetaData of a service (schema = its name), with the shared tables in it; a service's storage adds its own."""
+    from shared.house_tables import house_tables  # noqa: PLC0415  as below
     from shared.messaging.tables import core_tables  # noqa: PLC0415  tables need the naming above, not the other way round
 
     metadata = MetaData(schema=service, naming_convention=_NAMING)
     core_tables(metadata)
+    house_tables(metadata)
     return metadata
 
 
