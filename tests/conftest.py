@@ -1,0 +1,109 @@
+"""Fixtures on real parts. Nothing here starts before a test asks for it, so unit and contract tests stay fast."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from shared.embedded import kafka as embedded_kafka
+from shared.embedded import postgres as embedded_postgres
+from shared.embedded.postgres import Postgres
+from shared.embedded.provision import SERVICES
+from tests.support.parts import Broker, Database, broker, clone_of, new_template
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_report_header() -> list[str]:
+    return [f"broker: {embedded_kafka.describe()}", f"database: {embedded_postgres.describe()}"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The session's PostgreSQL. Its log lies beside it in `server.log`, for the canary search."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with Postgres(folder, durable=False).running(folder / "server.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def empty_template(postgres_server: Postgres) -> Database:
+    return new_template(postgres_server, "template_empty")
+
+
+@pytest.fixture(scope="session")
+def migrated_template(empty_template: Database) -> Database:
+    """All three services' migrations, run once as each service's own role."""
+    name = "template_migrated"
+    empty_template.server.sql('create database :"name" template :"source"', name=name, source=empty_template.name)
+    template = Database(name, empty_template.server, empty_template.passwords)
+    for service in SERVICES:
+        migrate(service, template.url(service))
+    return template
+
+
+def migrate(service: str, url: str) -> None:
+    if find_spec(f"services.{service}.migrations") is None and not (ROOT / "services" / service / "migrations").is_dir():
+        return
+    outcome = import_module("shared.db").migrate(service, url)
+    if inspect.isawaitable(outcome):
+        asyncio.run(outcome)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def database(migrated_template: Database) -> Iterator[Database]:
+    """A fresh database of this test, with every service's tables: `database.url("scheduler")`."""
+    with clone_of(migrated_template) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def empty_database(empty_template: Database) -> Iterator[Database]:
+    """A fresh database of this test: three roles and schemas, no table."""
+    with clone_of(empty_template) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def module_database(migrated_template: Database) -> Iterator[Database]:
+    """As `database`, shared by the tests of one module."""
+    with clone_of(migrated_template) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[Broker]:
+    with broker() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(kafka_broker: Broker) -> str:
+    """The session's broker. Tests share it: use topics or group ids of your own, or `fresh_kafka`."""
+    return kafka_broker.bootstrap
+
+
+@pytest.fixture
+def fresh_kafka() -> Iterator[Broker]:
+    """A broker of this test alone: `.bootstrap`, and `.process` which the test may kill."""
+    with broker() as running:
+        yield running
+
+
+@pytest.fixture
+def another_kafka() -> Iterator[Callable[[], Broker]]:
+    """Starts one more broker at each call: what comes after a broker that was killed."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(broker())

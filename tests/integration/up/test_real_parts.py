@@ -1,0 +1,60 @@
+"""The parts that every other test stands on: are they real, apart from each other, and gone afterwards?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from shared.embedded.postgres import PostgresError
+from tests.support.parts import Broker, Database
+
+
+def test_each_role_sees_its_own_schema_and_no_other(empty_database: Database) -> None:
+    async def tables_of_another() -> None:
+        connection = await asyncpg.connect(empty_database.url("scheduler"))
+        try:
+            await connection.execute("create table plan (id int)")
+            await connection.execute("create table notifier.message (id int)")
+        finally:
+            await connection.close()
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        asyncio.run(tables_of_another())
+    assert empty_database.sql("select schemaname from pg_tables where tablename = 'plan'") == "scheduler"
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_a_database_is_fresh_for_every_test(empty_database: Database, attempt: int) -> None:
+    empty_database.sql("create table scheduler.left_behind (id int)")
+
+
+def test_a_long_transaction_ends_so_that_the_relay_goes_on(empty_database: Database) -> None:
+    async def limits() -> list[str]:
+        connection = await asyncpg.connect(empty_database.url("notifier"))
+        try:
+            names = ("transaction_timeout", "idle_in_transaction_session_timeout")
+            return [await connection.fetchval(f"show {name}") for name in names]
+        finally:
+            await connection.close()
+
+    assert asyncio.run(limits()) == ["30s", "10s"]
+
+
+def test_the_server_log_never_holds_what_a_statement_said(empty_database: Database) -> None:
+    with pytest.raises(PostgresError):
+        empty_database.sql("insert into nowhere values ('Canary Quillfeather')")
+    log = (empty_database.server.folder / "server.log").read_text("utf-8")
+    assert "nowhere" in log
+    assert "Canary" not in log
+
+
+def test_a_killed_broker_is_followed_by_an_empty_one(fresh_kafka: Broker, another_kafka: Callable[[], Broker]) -> None:
+    fresh_kafka.process.kill()
+    fresh_kafka.process.wait(10)
+    after = another_kafka()
+    assert after.bootstrap != fresh_kafka.bootstrap
+    assert AdminClient({"bootstrap.servers": after.bootstrap}).list_topics(timeout=10).topics == {}
