@@ -1,0 +1,68 @@
+"""The whole system for the tests of this folder: `steadypath up --fast-forward`, every process real, on a clinical clock.
+
+One system a session; each test brings its own patients. After the last test everything that the run has written is searched for
+the canaries that the tests planted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.canary import Canaries
+from tests.simulation.clinic import Clinic
+from tests.simulation.leaks import leaks_of_run
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Stack:
+    origin: str
+    key: str
+    kafka: str
+    database: str
+    data: Path
+    launcher: subprocess.Popen[str]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A fresh system, stopped at the end of the session."""
+    data = tmp_path_factory.mktemp("stack")
+    state = tmp_path_factory.mktemp("state")
+    with (data / "up.stderr.log").open("w") as errors:
+        launcher = subprocess.Popen(
+            [ROOT / "bin" / "steadypath", "up", "--data", str(data / "d"), "--port", "0", "--fast-forward", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | {"XDG_STATE_HOME": str(state)},
+        )
+        assert launcher.stdout
+        line = launcher.stdout.readline()
+        if not line:
+            pytest.fail(f"up ended with {launcher.wait()}: {(data / 'up.stderr.log').read_text()[-2000:]}")
+        ready = json.loads(line)
+        yield Stack(ready["origin"], ready["key"], ready["kafka"], ready["database"], data, launcher)
+        if launcher.poll() is None:
+            launcher.send_signal(signal.SIGTERM)
+            launcher.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def clinic(stack: Stack) -> Iterator[Clinic]:
+    """The clinic of the session, with the search for canaries at its end: a hit is an error of the run."""
+    canaries = Canaries()
+    clinic = Clinic(stack.origin, stack.key, canaries)
+    yield clinic
+    leaks = leaks_of_run(clinic, stack.kafka, stack.data)
+    if leaks:
+        pytest.fail("health data leaked:\n" + "\n".join(map(str, leaks[:40])), pytrace=False)

@@ -1,0 +1,64 @@
+"""Searches all that a run has written, except the phones: Kafka's bytes, the database files and server log, the services' logs,
+the metrics, and the addresses that the provider was called with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+
+from shared.events.registry import TOPICS
+from tests.simulation.canary import Leak, search, search_files
+from tests.simulation.clinic import Clinic
+
+
+def leaks_of_run(clinic: Clinic, kafka: str, data: Path) -> list[Leak]:
+    """Every place where a canary stands that should not."""
+    needles = clinic.canaries.needles()
+    leaks = search_files(data, needles, leave_out=("ledger",))
+    for place, record in records(kafka):
+        leaks += search(place, record, needles)
+    for service in ("scheduler", "notifier", "adherence"):
+        leaks += search(f"{service} metrics", metrics(clinic, service), needles)
+    for line in clinic.http.get("/phone/ledger").text.splitlines():
+        leaks += search_addresses(line, needles)
+    return leaks
+
+
+def metrics(clinic: Clinic, service: str) -> bytes:
+    answer = clinic.http.get(f"/{service}/metrics")
+    assert answer.is_success, f"{service} shows no metrics: {answer.status_code}"
+    return answer.content
+
+
+def records(kafka: str) -> list[tuple[str, bytes]]:
+    """(where, key + headers + value) of every record of every topic of the registry."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "canary-search", "enable.auto.commit": False})
+    found: list[tuple[str, bytes]] = []
+    try:
+        for topic in TOPICS:
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            for partition in partitions:
+                low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+                consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+                for _ in range(high - low):
+                    record = consumer.poll(10)
+                    assert record is not None, f"{topic}:{partition} ended before its end offset"
+                    assert record.error() is None, record.error()
+                    found.append((f"Kafka {topic}:{partition}", bytes_of(record)))
+    finally:
+        consumer.close()
+    return found
+
+
+def bytes_of(record: Message) -> bytes:
+    """Key, headers and value, one after the other."""
+    headers: list[tuple[str, bytes | None]] = record.headers() or []
+    return b" ".join([record.key() or b"", *(value or b"" for _, value in headers), record.value() or b""])
+
+
+def search_addresses(line: str, needles: dict[bytes, str]) -> list[Leak]:
+    """An address in the simulator's ledger (callback and webhook URLs) may hold no canary; bodies and numbers may."""
+    addresses = [part for part in line.replace('"', " ").split() if part.startswith(("http://", "https://"))]
+    return [leak for address in addresses for leak in search("an address", httpx.URL(address).raw_path, needles)]
