@@ -48,6 +48,7 @@ WithheldReason = Literal[
     "rejected-by-provider",
     "channel-down",
     "no-template",
+    "asking-held",
 ]
 
 TextsPaused = Literal["no", "by-patient", "by-staff", "crisis"]
