@@ -54,8 +54,8 @@ def records(kafka: str) -> list[tuple[str, bytes]]:
 
 def bytes_of(record: Message) -> bytes:
     """Key, headers and value, one after the other."""
-    headers: list[tuple[str, bytes | None]] = record.headers() or []
-    return b" ".join([record.key() or b"", *(value or b"" for _, value in headers), record.value() or b""])
+    parts = [record.key(), *(value for _, value in record.headers() or ()), record.value()]
+    return b" ".join(part.encode() if isinstance(part, str) else part or b"" for part in parts)
 
 
 def search_addresses(line: str, needles: dict[bytes, str]) -> list[Leak]:
