@@ -4,6 +4,7 @@ the metrics, and the addresses that the provider was called with."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
@@ -54,7 +55,8 @@ def records(kafka: str) -> list[tuple[str, bytes]]:
 
 def bytes_of(record: Message) -> bytes:
     """Key, headers and value, one after the other."""
-    parts = [record.key(), *(value for _, value in record.headers() or ()), record.value()]
+    headers: Any = record.headers() or ()
+    parts = [record.key(), *(value for _, value in headers), record.value()]
     return b" ".join(part.encode() if isinstance(part, str) else part or b"" for part in parts)
 
 
