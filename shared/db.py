@@ -7,6 +7,7 @@ from what the tables in the code have and the database has not (see `shared.sche
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
@@ -100,3 +101,23 @@ async def lock_keys(conn: AsyncConnection, service: str, keys: Iterable[UUID]) -
     numbers = sorted({lock_number(service, key) for key in keys})
     if numbers:
         await conn.execute(_LOCK, {"numbers": numbers})
+
+
+async def migrate(service: str, url: str) -> None:
+    """Brings the service's schema up to date (see `shared.schema`)."""
+    from shared import schema  # noqa: PLC0415  alembic is not needed by a running service
+
+    await schema.migrate(service, url)
+
+
+async def create_schema_and_role(admin_url: str, service: str, password: str) -> str:
+    """Makes the service's role and schema as an administrator; the address for the service (see `shared.schema`)."""
+    from shared import schema  # noqa: PLC0415
+
+    return await schema.create_schema_and_role(admin_url, service, password)
+
+
+if __name__ == "__main__":
+    from shared.schema import main
+
+    raise SystemExit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.errors import SteadypathError
-from shared.events.base import Envelope, Event
+from shared.events.base import Envelope, Event, stable_id
 from shared.events.registry import EVENTS
 
 SPEC_VERSION = "1.0"
@@ -84,9 +84,32 @@ def body_of(event: Event) -> bytes:
     return event.model_dump_json().encode()
 
 
-def wire_headers(headers: Mapping[str, str], repair: int) -> list[tuple[str, bytes]]:
-    """Headers as they go on the wire, with the relay's repair number."""
-    return [(name, value.encode()) for name, value in {**headers, REPAIR_HEADER: str(repair)}.items()]
+def wire_headers(headers: Mapping[str, str], repair: int) -> dict[str, str]:
+    """Headers as they go on the wire: those of the outbox with the relay's repair number."""
+    return {**headers, REPAIR_HEADER: str(repair)}
+
+
+def marker_headers(service: str, repair: int, now: datetime) -> dict[str, str]:
+    """The headers of the record that closes a repair; its id is the same in every partition and is never in an inbox."""
+    marker = stable_id("repair-marker", service, repair)
+    return {
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": str(marker),
+        "ce_type": MARKER_TYPE,
+        "ce_source": f"/steadypath/{service}",
+        "ce_time": now.astimezone(UTC).isoformat(),
+        "ce_subject": service,
+        "ce_correlationid": str(marker),
+        REPAIR_HEADER: str(repair),
+    }
+
+
+def repair_of(headers: RawHeaders) -> int:
+    """The repair number of a record, 0 where there is none that can be read: an unreadable record never starts a re-reading."""
+    for name, value in headers:
+        if name == REPAIR_HEADER and value is not None and value.isdigit():
+            return int(value)
+    return 0
 
 
 def _text_headers(headers: RawHeaders) -> dict[str, str]:

@@ -101,7 +101,7 @@ def _inbox(metadata: MetaData) -> Table:
 
 
 def _relay_lease(metadata: MetaData) -> Table:
-    """One row: who may move the relay's memory, and up to which transaction id everything has been published."""
+    """One row: who may move the relay's memory, and what that memory says of the broker as a whole."""
     return Table(
         "relay_lease",
         metadata,
@@ -110,9 +110,11 @@ def _relay_lease(metadata: MetaData) -> Table:
         Column("holder", UUID(as_uuid=True)),
         Column("lease_until_machine", _instant()),
         Column("repair", Integer, nullable=False, server_default=text("0")),
-        # Set while a repair runs: its marker has not yet reached every partition.
-        Column("repairing", Boolean, nullable=False, server_default=text("false")),
+        # While a repair runs: the transaction id from which it publishes again; NULL once its markers are out.
+        Column("repair_from", BigInteger),
+        # The broker's identity, and per topic and partition the last offset that is ours there.
         Column("incarnation", Text),
+        Column("lasts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
         CheckConstraint("one", name="relay_lease_one_row"),
         CheckConstraint("epoch >= 0 AND repair >= 0", name="relay_lease_counts_up"),
         CheckConstraint("(holder IS NULL) = (lease_until_machine IS NULL)", name="relay_lease_whole"),
@@ -132,7 +134,6 @@ def _relay_batch(metadata: MetaData) -> Table:
         Column("window_hi", BigInteger, nullable=False),
         Column("last_seq", BigInteger, nullable=False),
         Column("complete", Boolean, nullable=False),
-        Column("incarnation", Text, nullable=False),
         # By topic and partition: the first and the last offset that the rows went to.
         Column("offsets", JSONB, nullable=False),
         Column("rows", Integer, nullable=False),
@@ -154,19 +155,24 @@ def _group_confirmed(metadata: MetaData) -> Table:
         Column("topic", Text),
         Column("partition", Integer),
         Column("next_offset", BigInteger, nullable=False),
-        Column("incarnation", Text, nullable=False),
+        # The repair number that the reader had met when it committed; an older one confirms nothing of a later repair.
+        Column("repair", Integer, nullable=False),
         PrimaryKeyConstraint("consumer_group", "topic", "partition"),
         CheckConstraint("next_offset >= 0", name="group_confirmed_counts"),
     )
 
 
 def _reader_state(metadata: MetaData) -> Table:
-    """Per topic heard: the highest repair number met. A higher one in a record means: read the topic from its start."""
+    """Per partition heard: the highest repair number met. A higher one in a record means: read it again from its start.
+
+    By partition and not by topic, so that it stays right where several replicas share a topic's partitions."""
     return Table(
         "reader_state",
         metadata,
-        Column("topic", Text, primary_key=True),
+        Column("topic", Text),
+        Column("partition", Integer),
         Column("repair", Integer, nullable=False),
+        PrimaryKeyConstraint("topic", "partition"),
         CheckConstraint("repair >= 0", name="reader_state_counts"),
     )
 
@@ -181,6 +187,8 @@ def _parked(metadata: MetaData) -> Table:
         Column("partition", Integer, nullable=False),
         Column("record_offset", BigInteger, nullable=False),
         Column("key", UUID(as_uuid=True), nullable=False),
+        # NULL where the record was not readable enough to tell.
+        Column("clinic_id", UUID(as_uuid=True)),
         Column("raw_key", LargeBinary),
         Column("type", Text),
         Column("headers", JSONB, nullable=False),

@@ -6,7 +6,7 @@ the events and the due work of a transaction stand or fall together.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -111,8 +111,8 @@ Handlers: TypeAlias = Mapping[type[Event], Callable[[Unit, Any], Awaitable[None]
 #: All due items of one kind in a batch (at most 100); rows deleted in this transaction, their keys locked.
 Fire: TypeAlias = Callable[[Unit, Sequence[WorkItem]], Awaitable[None]]
 Fires: TypeAlias = Mapping[str, Fire]
-#: Called with the names of the passes to wake once a transaction has committed.
-Wake: TypeAlias = Callable[[Iterable[str]], None]
+#: Called with the name of each pass to wake once a transaction has committed.
+Wake: TypeAlias = Callable[[str], None]
 
 
 class Pass(Protocol):

@@ -1,0 +1,29 @@
+"""Which events have had their effect. A row is written in the effect's own transaction: an event that returns changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ARRAY, bindparam, text
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+async def enter(conn: AsyncConnection, service: str, ids: Sequence[UUID]) -> set[UUID]:
+    """Writes the ids down; those that were not there before, whose events are therefore still to be handled."""
+    statement = text(
+        f"INSERT INTO {service}.inbox (event_id) SELECT unnest(:ids) ON CONFLICT DO NOTHING RETURNING event_id"
+    ).bindparams(bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))))
+    result = await conn.execute(statement.columns(event_id=PG_UUID(as_uuid=True)), {"ids": list(dict.fromkeys(ids))})
+    return set(result.scalars())
+
+
+async def prune(conn: AsyncConnection, service: str, keep: timedelta, limit: int) -> int:
+    """Forgets rows older than every way their event can return; how many went."""
+    statement = text(
+        f"DELETE FROM {service}.inbox WHERE event_id IN (SELECT event_id FROM {service}.inbox "  # noqa: S608
+        "WHERE received_machine < clock_timestamp() - :keep ORDER BY received_machine LIMIT :limit)"
+    )
+    return (await conn.execute(statement, {"keep": keep, "limit": limit})).rowcount

@@ -1,0 +1,20 @@
+"""Alembic's environment, one for all services: runs on the connection that `shared.schema` hands it, inside its transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from shared.db import metadata_for
+
+service: str = context.config.attributes["service"]
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata_for(service),
+    version_table_schema=service,
+    include_schemas=True,
+    include_name=lambda name, kind, _parents: kind != "schema" or name == service,
+    compare_server_default=False,
+    transaction_per_migration=False,
+)
+context.run_migrations()
