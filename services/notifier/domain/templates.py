@@ -1,4 +1,4 @@
-"""From a template's name to the body of one text: wording by language and privacy, values from ids and instants, one GSM-7 segment.
+"""From a template's name to the body of one text: wording by language and privacy, values from ids and instants, one segment.
 
 The wording is data (`templates.toml`, read once by `load`); what may fill it is decided here, so that nothing but times, dates,
 codes, links, counts, fixed words and the patient's own labels can ever stand in a text.
@@ -82,12 +82,13 @@ class Templates:
 
 def _times(params: Mapping[str, Any], language: str, zone: str | None) -> dict[str, str]:
     """`wall` ("08:00") is told as it stands; `at` (an instant, ISO 8601) needs a zone."""
+    told: dict[str, str] = {}
+    if "at" in params and zone is not None:
+        local = datetime.fromisoformat(params["at"]).astimezone(UTC).astimezone(zone_of(zone))
+        told = {"time": _clock(local.time(), language), "date": _day(local.date(), language)}
     if "wall" in params:
-        return {"time": _clock(time.fromisoformat(params["wall"]), language)}
-    if "at" not in params or zone is None:
-        return {}
-    local = datetime.fromisoformat(params["at"]).astimezone(UTC).astimezone(zone_of(zone))
-    return {"time": _clock(local.time(), language), "date": _day(local.date(), language)}
+        told["time"] = _clock(time.fromisoformat(params["wall"]), language)
+    return told
 
 
 def _clock(wall: time, language: str) -> str:
