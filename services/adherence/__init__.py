@@ -1,0 +1,1 @@
+"""adherence: what did happen, and who must know."""

@@ -1,0 +1,1 @@
+"""Pure decisions of the adherence service: stdlib only, `now` is an argument, values come back."""
