@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared.errors import DomainError
 from shared.events.base import stable_id
+from shared.http.commands import current
 from shared.identity import Caller
 
 _EXTERNAL = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
@@ -14,13 +15,22 @@ _EXTERNAL = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
 
 def resolve_id(caller: Caller, kind: str, raw: str) -> UUID:
     """A UUID is itself; anything else is `stable_id(clinic, kind, raw)`. Refuses what no clinic would use as an id (422)."""
+    found = _own(raw)
+    if found is None:
+        if not _EXTERNAL.fullmatch(raw):
+            raise DomainError("id", "This is not an id.", accepted="a UUID, or 1 to 64 letters, digits and . _ : @ -")
+        found = stable_id(caller.clinic_id, kind, raw)
+    command = current()
+    if command is not None:
+        command.objects[kind] = str(found)
+    return found
+
+
+def _own(raw: str) -> UUID | None:
     try:
         return UUID(raw)
     except ValueError:
-        pass
-    if not _EXTERNAL.fullmatch(raw):
-        raise DomainError("id", "this is not an id", accepted="a UUID, or 1 to 64 letters, digits and . _ : @ -")
-    return stable_id(caller.clinic_id, kind, raw)
+        return None
 
 
 def patient_id(caller: Caller, raw: str) -> UUID:

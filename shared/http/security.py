@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from shared.identity import Caller, KeyRole
+from shared.http import commands
+from shared.http.problems import Refusal, problem
+from shared.identity import Caller, KeyRole, find_caller
+
+if TYPE_CHECKING:
+    from shared.runtime import Runtime
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="key", description="An API key of the clinic.")
+_LONGEST_KEY = 512
 
 
-def requires(*roles: KeyRole) -> Callable[[Request], Awaitable[Caller]]:
+def requires(*roles: KeyRole) -> Callable[..., Awaitable[Caller]]:
     """Lets in a key that bears one of `roles` (none given: any valid key). 401 without a valid key, 403 without the role."""
 
-    async def dependency(request: Request) -> Caller:
-        caller: Caller = await request.app.state.runtime.authenticate(request, roles)
+    async def dependency(
+        request: Request,
+        credentials: HTTPAuthorizationCredentials | None = Security(_bearer),  # noqa: B008 - FastAPI's own idiom
+    ) -> Caller:
+        runtime: Runtime = request.app.state.runtime
+        caller = await _bearer_of(runtime, credentials)
+        if roles and caller.roles.isdisjoint(roles):
+            raise Refusal(problem(403, "This key does not bear the role.", element="Authorization", accepted=" or ".join(roles)))
+        command = commands.current()
+        if command is not None:
+            pattern = str(getattr(request.scope.get("route"), "path", "/unknown"))
+            await commands.admit(command, caller, pattern, request.path_params, runtime.store)
         return caller
 
+    dependency.steadypath_roles = roles  # type: ignore[attr-defined]  # lets a test find the routes that nobody guards
     return dependency
+
+
+async def _bearer_of(runtime: Runtime, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+    caller = None
+    if credentials is not None and len(credentials.credentials) <= _LONGEST_KEY:
+        async with runtime.engine.connect() as conn:
+            caller = await find_caller(conn, runtime.settings.service, credentials.credentials)
+    if caller is None:
+        headers = {"WWW-Authenticate": "Bearer"}
+        raise Refusal(
+            problem(401, "A valid key is needed.", element="Authorization", accepted="Bearer and a valid key", headers=headers)
+        )
+    return caller

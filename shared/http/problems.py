@@ -1,0 +1,178 @@
+"""Every error answer is problem+json (RFC 9457): what was wrong with which element and what would be accepted, never the value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from shared.errors import DomainError, Transient
+
+MEDIA_TYPE = "application/problem+json"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,40}")
+_MOST_ERRORS = 20
+#: A detected deadlock, a serialisation failure, a time-out of ours: nothing was done, the same request may work now.
+_PASSING_SQLSTATES = ("40P01", "40001", "25P03", "25P04", "55P03", "57014", "57P01", "53300")
+
+
+class Fault(BaseModel):
+    """One element that was not accepted."""
+
+    element: str
+    accepted: str
+
+
+class Problem(BaseModel):
+    """What an error answer looks like."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    #: The field, parameter or header in the caller's own terms.
+    element: str | None = None
+    #: What would be taken instead.
+    accepted: str | None = None
+    #: All faults of a body, where there is more than one.
+    errors: list[Fault] | None = None
+
+
+def problem(
+    status: int, detail: str, *, slug: str | None = None, headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    """The answer for one problem; `more` are element, accepted and errors."""
+    title = HTTPStatus(status).phrase
+    name = slug or title.lower().replace(" ", "-")
+    body = Problem(type=f"urn:steadypath:problem:{name}", title=title, status=status, detail=detail, **more)
+    return JSONResponse(body.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+class Refusal(Exception):
+    """Ends a request with this answer."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
+def install(app: FastAPI) -> None:
+    """Registers the handlers of everything that is the caller's to know."""
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(DomainError, _domain)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Refusal, _refusal)
+
+
+def unexpected(error: Exception) -> Response:
+    """The answer to what nobody handled: 503 where trying again may help, 422 for text no database takes, else 500."""
+    if is_passing(error):
+        return problem(503, "Not possible at this moment; nothing was changed. Try again.", headers={"Retry-After": "1"})
+    if isinstance(error, UnicodeEncodeError):
+        return problem(
+            422, "The request holds text that is not Unicode.", element="body", accepted="Unicode text without lone surrogates"
+        )
+    return problem(500, "Something is wrong on our side. It has been logged under this answer's X-Correlation-Id.")
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the database or a peer is away or busy, rather than something being wrong."""
+    if isinstance(error, Transient | ConnectionError | TimeoutError | PoolTimeoutError | OperationalError | InterfaceError):
+        return True
+    return isinstance(error, DBAPIError) and (
+        error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _PASSING_SQLSTATES
+    )
+
+
+async def _refusal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error.answer
+
+
+async def _domain(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, DomainError)
+    return problem(error.status, error.reason, element=error.element, accepted=error.accepted)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    details = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    detail = details.get(error.status_code, "The request could not be read.")
+    return problem(error.status_code, detail, headers=error.headers)
+
+
+async def _validation(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [Fault(element=element_of(each["loc"]), accepted=accepted_of(each)) for each in error.errors()[:_MOST_ERRORS]]
+    first = faults[0]
+    return problem(
+        422,
+        f"{first.element} is not accepted.",
+        slug="validation",
+        element=first.element,
+        accepted=first.accepted,
+        errors=faults if len(faults) > 1 else None,
+    )
+
+
+def element_of(location: Sequence[str | int]) -> str:
+    """`("body", "medicines", 0, "steps")` as `medicines[0].steps`. A part that does not look like a field name shows as *."""
+    parts = location[1:] if location and location[0] in ("body", "path", "query", "header") else location
+    named = [f"[{part}]" if isinstance(part, int) else f".{part if _NAME.fullmatch(part) else '*'}" for part in parts]
+    return "".join(named).lstrip(".") or "body"
+
+
+#: What a kind of value is called to a person, by the first word of pydantic's error type.
+_KINDS = {
+    "missing": "a value: this field is required",
+    "extra": "no such field here",
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "decimal": "a decimal number, as text or number",
+    "bool": "true or false",
+    "date": "a date such as 2026-12-07",
+    "datetime": "an instant with offset such as 2026-12-07T10:00:00-05:00",
+    "timezone": "an instant with offset such as 2026-12-07T10:00:00-05:00",
+    "time": "a local time such as 08:00",
+    "uuid": "a UUID",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "dict": "an object",
+    "mapping": "an object",
+    "model": "an object",
+    "json": "a JSON document",
+}
+_LIMITS = {
+    "gt": "greater than {}",
+    "ge": "at least {}",
+    "lt": "less than {}",
+    "le": "at most {}",
+    "min_length": "at least {} long",
+    "max_length": "at most {} long",
+    "multiple_of": "a multiple of {}",
+    "pattern": "text that matches {}",
+    "expected": "{}",
+    "max_digits": "at most {} digits",
+    "decimal_places": "at most {} decimal places",
+}
+
+
+def accepted_of(error: Mapping[str, Any]) -> str:
+    """What would be taken, from the kind of the error and the limits of the model; pydantic's own text may quote the input."""
+    context = error.get("ctx") or {}
+    limits = [words.format(context[name]) for name, words in _LIMITS.items() if name in context]
+    if limits:
+        return ", ".join(limits)
+    kind = str(error["type"])
+    return _KINDS.get(kind.split("_", 1)[0], "what the OpenAPI document says of this element")
