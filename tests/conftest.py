@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
+from shared.db import migrate
 from shared.embedded import kafka as embedded_kafka
 from shared.embedded import postgres as embedded_postgres
 from shared.embedded.postgres import Postgres
-from shared.embedded.provision import SERVICES
+from shared.events.registry import SERVICES
 from tests.support.parts import Broker, Database, broker, clone_of, new_template
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_report_header() -> list[str]:
@@ -50,16 +45,8 @@ def migrated_template(empty_template: Database) -> Database:
     empty_template.server.sql('create database :"name" template :"source"', name=name, source=empty_template.name)
     template = Database(name, empty_template.server, empty_template.passwords)
     for service in SERVICES:
-        migrate(service, template.url(service))
+        asyncio.run(migrate(service, template.url(service)))
     return template
-
-
-def migrate(service: str, url: str) -> None:
-    if find_spec(f"services.{service}.migrations") is None and not (ROOT / "services" / service / "migrations").is_dir():
-        return
-    outcome = import_module("shared.db").migrate(service, url)
-    if inspect.isawaitable(outcome):
-        asyncio.run(outcome)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""A real PostgreSQL and a Kafka-protocol broker from wheels, for `steadypath up` and the tests: no Docker, no Java, no account."""
+"""A real PostgreSQL and a Kafka-protocol broker from wheels, for `steadypath up` and tests: no Docker, no Java, no account."""

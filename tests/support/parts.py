@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import subprocess
@@ -10,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
+from shared.db import create_schema_and_role
 from shared.embedded import spawn
 from shared.embedded.postgres import Postgres
-from shared.embedded.provision import SERVICES, provision
+from shared.events.registry import SERVICES
 
 _numbers = count(1)
 
@@ -27,7 +29,7 @@ class Database:
 
     def url(self, service: str) -> str:
         """As that service's role: what STEADYPATH_DATABASE_URL holds."""
-        return self.server.url(service, self.passwords[service], self.name)
+        return self.server.url(f"steadypath_{service}", self.passwords[service], self.name)
 
     def owner_url(self) -> str:
         """As the cluster's owner, who may see all schemas."""
@@ -48,9 +50,15 @@ class Broker:
 
 def new_template(server: Postgres, name: str) -> Database:
     """Roles, schemas and no table: what every other database is cloned from."""
-    passwords = {service: secrets.token_urlsafe(16) for service in SERVICES}
-    provision(server, name, passwords)
-    return Database(name, server, passwords)
+    template = Database(name, server, {service: secrets.token_urlsafe(16) for service in SERVICES})
+    server.sql('create database :"name"', name=name)
+    asyncio.run(_schemas_and_roles(template))
+    return template
+
+
+async def _schemas_and_roles(database: Database) -> None:
+    for service, password in database.passwords.items():
+        await create_schema_and_role(database.owner_url(), service, password)
 
 
 @contextmanager
