@@ -1,0 +1,219 @@
+"""Texts as rows: queueing, moving from state to state, and what others ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, and_, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from services.notifier.domain.message import MAY_HAVE_LEFT, MessageDraft, MessageKind, MessageState, may_move
+from services.notifier.storage.tables import attempt, message
+from shared.events.base import stable_id
+from shared.messaging.unit import Unit
+
+#: Nothing left and nothing will by itself: a reissue under a newer plan version may ask again.
+_REISSUABLE: tuple[MessageState, ...] = ("queued", "withheld", "expired")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One text, as it stood when it was read. Instants are UTC."""
+
+    id: UUID
+    key: str
+    clinic_id: UUID
+    contact_id: UUID
+    patient_id: UUID | None
+    person_id: UUID | None
+    kind: MessageKind
+    template: str
+    params: Mapping[str, Any]
+    occurrence_id: UUID | None
+    request_id: UUID | None
+    alert_id: UUID | None
+    reply_id: UUID | None
+    plan_version: int | None
+    cause_id: UUID
+    cause_type: str
+    state: MessageState
+    why: str | None
+    waits_for: str | None
+    epoch: int
+    tries: int
+    due_at: datetime
+    not_before: datetime
+    useful_until: datetime
+    created_at: datetime
+    changed_at: datetime
+    accepted_at: datetime | None
+    carried_by: UUID | None
+    asked: bool
+
+    @property
+    def lock_keys(self) -> tuple[UUID, ...]:
+        """Whom a transaction that moves this text locks: who gets it and whom it is about."""
+        return (self.contact_id,) if self.patient_id in (None, self.contact_id) else (self.contact_id, self.patient_id)  # type: ignore[return-value]
+
+
+COLUMNS = [message.c[field.name] for field in fields(Message)]
+
+
+def message_of(row: Row[Any]) -> Message:
+    return Message(**{field.name: row._mapping[field.name] for field in fields(Message)})
+
+
+def message_id(key: str) -> UUID:
+    """The id that a key always has."""
+    return stable_id("message", key)
+
+
+async def queue(unit: Unit, draft: MessageDraft) -> UUID | None:
+    """Queues the text in this transaction; its id, or None where its key has been said before (then nothing changes)."""
+    found = await unit.conn.execute(
+        insert(message).values(_values(unit, draft)).on_conflict_do_nothing(index_elements=["key"]).returning(message.c.id)
+    )
+    unit.after_commit("sender")
+    return found.scalar_one_or_none()
+
+
+async def queue_or_reissue(unit: Unit, draft: MessageDraft) -> UUID | None:
+    """As `queue`; a text that has not left is asked for again where the draft's plan version is newer. Never a second text:
+    it is the same row."""
+    queued = await queue(unit, draft)
+    if queued is not None or draft.plan_version is None:
+        return queued
+    known = await one(unit, message_id(draft.key), lock=True)
+    if known is None or known.state not in _REISSUABLE or (known.plan_version or 0) >= draft.plan_version:
+        return None
+    fresh = _values(unit, draft)
+    kept = {
+        name: fresh[name] for name in ("template", "params", "plan_version", "cause_id", "cause_type", "due_at", "not_before")
+    }
+    kept |= {"useful_until": draft.useful_until, "changed_at": unit.now, "why": None, "waits_for": None}
+    await unit.conn.execute(
+        update(message).where(message.c.id == known.id).values(state="queued", epoch=message.c.epoch + 1, **kept)
+    )
+    return known.id
+
+
+async def tombstone(unit: Unit, draft: MessageDraft, why: str) -> Message | None:
+    """Withdraws the text whether or not it is there yet: a text that has not left is withheld, an absent one is put down as
+    withheld, so that its due event, heard later, finds it so. The row as withheld now, or None where nothing changed."""
+    values = _values(unit, draft) | {"state": "withheld", "why": why}
+    statement = insert(message).values(values).on_conflict_do_nothing(index_elements=["key"]).returning(*COLUMNS)
+    row = (await unit.conn.execute(statement)).one_or_none()
+    if row is not None:
+        return message_of(row)
+    known = await one(unit, message_id(draft.key), lock=True)
+    if known is None or known.state != "queued" or (known.plan_version or 0) > (draft.plan_version or 0):
+        return None
+    return await move(unit, known, "withheld", why=why, waits_for=None, plan_version=draft.plan_version)
+
+
+def _values(unit: Unit, draft: MessageDraft) -> dict[str, Any]:
+    same = ("key", "kind", "clinic_id", "patient_id", "person_id", "template", "plan_version", "not_before", "useful_until")
+    about = ("occurrence_id", "request_id", "alert_id", "reply_id", "cause_type")
+    return {name: getattr(draft, name) for name in (*same, *about)} | {
+        "id": message_id(draft.key),
+        "contact_id": draft.contact_id,
+        "params": dict(draft.params),
+        "cause_id": draft.cause,
+        "due_at": draft.not_before,
+        "created_at": unit.now,
+        "changed_at": unit.now,
+    }
+
+
+async def move(unit: Unit, known: Message, to: MessageState, **values: Any) -> Message | None:
+    """Moves a text from the state and epoch in which it was read; None where somebody else was quicker (then nothing changed).
+
+    Raises ValueError for a move that the state machine has not; the database refuses it as well.
+    """
+    if not may_move(known.state, to):
+        raise ValueError(f"no move from {known.state} to {to}")
+    statement = (
+        update(message)
+        .where(message.c.id == known.id, message.c.state == known.state, message.c.epoch == known.epoch)
+        .values(state=to, epoch=message.c.epoch + 1, changed_at=unit.now, **values)
+        .returning(*COLUMNS)
+    )
+    row = (await unit.conn.execute(statement)).one_or_none()
+    return None if row is None else message_of(row)
+
+
+async def postpone(unit: Unit, known: Message, until: datetime, waits_for: str, **values: Any) -> None:
+    """A queued text waits: for the window, the cap, a digest, the plan's next version, or a retry."""
+    await unit.conn.execute(
+        update(message)
+        .where(message.c.id == known.id, message.c.state == "queued", message.c.epoch == known.epoch)
+        .values(not_before=until, waits_for=waits_for, changed_at=unit.now, **values)
+    )
+
+
+async def one(unit: Unit, wanted: UUID, *, lock: bool = False) -> Message | None:
+    """The text of an id. `lock`: its row stays as it is until the transaction ends."""
+    statement = select(*COLUMNS).where(message.c.id == wanted)
+    row = (await unit.conn.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    return None if row is None else message_of(row)
+
+
+async def release_waiting_for_plan(unit: Unit, patient_id: UUID, version: int) -> int:
+    """The plan has been heard up to `version`: what waited for it may go to the gate now. How many."""
+    waited = and_(message.c.patient_id == patient_id, message.c.state == "queued", message.c.waits_for == "plan")
+    seen = message.c.plan_version.is_(None) | (message.c.plan_version <= version)
+    found = await unit.conn.execute(update(message).where(waited, seen).values(not_before=unit.now, waits_for=None))
+    if found.rowcount:
+        unit.after_commit("sender")
+    return int(found.rowcount)
+
+
+async def carried_with(unit: Unit, carrier: UUID) -> Sequence[Message]:
+    """The alerts that a digest goes for."""
+    rows = await unit.conn.execute(select(*COLUMNS).where(message.c.carried_by == carrier).order_by(message.c.id))
+    return [message_of(row) for row in rows]
+
+
+async def attempting(unit: Unit, contact_ids: Collection[UUID]) -> int:
+    """How many texts to these people are under way: what STOP waits for, after its commit."""
+    statement = select(func.count()).where(message.c.contact_id.in_(contact_ids), message.c.state == "attempting")
+    return int((await unit.conn.execute(statement)).scalar_one())
+
+
+async def went_since(unit: Unit, contact_id: UUID, kinds: Collection[MessageKind], since: datetime) -> int:
+    """How many texts of these kinds have gone (or may have gone) to a person, or wait to go, since an instant: the bound on
+    answers to an auto-responder."""
+    counted = (*MAY_HAVE_LEFT, "queued")
+    statement = select(func.count()).where(
+        message.c.contact_id == contact_id,
+        message.c.kind.in_(kinds),
+        message.c.state.in_(counted),
+        message.c.created_at > since,
+    )
+    return int((await unit.conn.execute(statement)).scalar_one())
+
+
+async def listed(
+    unit: Unit, clinic_id: UUID, *, patient_id: UUID | None = None, sid: str | None = None, limit: int = 500
+) -> Sequence[tuple[Message, str | None, datetime | None]]:
+    """Texts of a patient or of a SID in one clinic, oldest first, each with its SID and when its attempt began."""
+    live = and_(attempt.c.message_id == message.c.id, attempt.c.outcome.not_in(("not-begun", "not-sent")))
+    statement = select(*COLUMNS, attempt.c.sid.label("provider_sid"), attempt.c.started_at).outerjoin(attempt, live)
+    statement = statement.where(message.c.clinic_id == clinic_id)
+    if patient_id is not None:
+        statement = statement.where(message.c.patient_id == patient_id)
+    if sid is not None:
+        statement = statement.where(attempt.c.sid == sid)
+    rows = await unit.conn.execute(statement.order_by(message.c.created_at.desc(), message.c.id).limit(limit))
+    return [(message_of(row), row.provider_sid, row.started_at) for row in reversed(rows.all())]
+
+
+async def last_texts(unit: Unit, contact_id: UUID, limit: int = 5) -> Sequence[Message]:
+    """The last texts that went or may have gone to a person, newest first: what a reply may be about."""
+    statement = select(*COLUMNS).where(message.c.contact_id == contact_id, message.c.state.in_(tuple(MAY_HAVE_LEFT)))
+    rows = await unit.conn.execute(statement.order_by(message.c.changed_at.desc(), message.c.id).limit(limit))
+    return [message_of(row) for row in rows]
