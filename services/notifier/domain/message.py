@@ -88,14 +88,12 @@ MOVES: Mapping[MessageState, frozenset[MessageState]] = {
     # queued -> accepted and beyond never happens: no SID without an attempt committed first.
     "queued": frozenset({"attempting", "withheld", "expired", "carried"}),
     # A reissue under a newer plan version asks again for what never left.
-    "withheld": frozenset({"queued", "withheld"}),
+    "withheld": frozenset({"queued"}),
     "expired": frozenset({"queued"}),
     # A digest took it along; its fate is its carrier's.
-    "carried": frozenset({"queued", "withheld"}),
+    "carried": frozenset(),
     # back to queued only with proof that nothing left (not begun, or refused before acceptance).
-    "attempting": frozenset(
-        {"queued", "unconfirmed", "rejected", "accepted", "sent", "failed", "undelivered", "delivered", "withheld"}
-    ),
+    "attempting": frozenset({"queued", "unconfirmed", "rejected", "accepted", "sent", "failed", "undelivered", "delivered"}),
     "unconfirmed": frozenset({"accepted", "sent", "failed", "undelivered", "delivered"}),
     "rejected": frozenset(),
     "accepted": frozenset({"sent", "failed", "undelivered", "delivered"}),

@@ -57,7 +57,8 @@ class Message:
     @property
     def lock_keys(self) -> tuple[UUID, ...]:
         """Whom a transaction that moves this text locks: who gets it and whom it is about."""
-        return (self.contact_id,) if self.patient_id in (None, self.contact_id) else (self.contact_id, self.patient_id)  # type: ignore[return-value]
+        both = (self.contact_id, self.patient_id)
+        return tuple(sorted({key for key in both if key is not None}))
 
 
 COLUMNS = [message.c[field.name] for field in fields(Message)]
@@ -78,7 +79,8 @@ async def queue(unit: Unit, draft: MessageDraft) -> UUID | None:
         insert(message).values(_values(unit, draft)).on_conflict_do_nothing(index_elements=["key"]).returning(message.c.id)
     )
     unit.after_commit("sender")
-    return found.scalar_one_or_none()
+    queued: UUID | None = found.scalar_one_or_none()
+    return queued
 
 
 async def queue_or_reissue(unit: Unit, draft: MessageDraft) -> UUID | None:

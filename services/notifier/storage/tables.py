@@ -1,6 +1,7 @@
 """The tables of sending: texts, attempts to send them, what the provider said, and what the gate knows of plans and alerts.
 
-`*_at`, `not_before`, `useful_until` are clinical time (bind parameters); `*_machine` is the database's own clock, for leases only.
+`*_at`, `not_before`, `useful_until` are clinical time (bind parameters); `*_machine` is the database's own clock, for leases
+only.
 Nothing readable about a person stands here: numbers and bodies are sealed, params hold ids, instants and slugs.
 """
 
