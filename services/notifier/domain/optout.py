@@ -2,8 +2,8 @@
 
 "Any reasonable wording" ends the texts (47 CFR 64.1200(a)(10)); what may mean the medicine, a symptom or an appointment does
 not: a person reads it. Only START and UNSTOP, alone, begin them again: chatter never does, and YES does not either, although
-Twilio takes it for an opt-in, because patients answer YES to other things. Where Twilio says by OptOutType=START that it opted the
-number in, we follow.
+Twilio takes it for an opt-in, because patients answer YES to other things. Where Twilio says OptOutType=START, it opted the
+number in and we follow.
 """
 
 from __future__ import annotations
