@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, MetaData, bindparam, text
+from sqlalchemy import BigInteger, MetaData, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -53,6 +53,11 @@ def tables_of(service: str) -> CoreTables:
     from shared.messaging.tables import core_tables  # noqa: PLC0415
 
     return core_tables(metadata_for(service))
+
+
+def sql(service: str, statement: str) -> TextClause:
+    """A statement in which ~ stands for the service's schema, one of our own names."""
+    return text(statement.replace("~", f"{service}."))
 
 
 def _jsonable(value: object) -> str:

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, bindparam, text
+from sqlalchemy import ARRAY, bindparam
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db import sql
 
 
 async def enter(conn: AsyncConnection, service: str, ids: Sequence[UUID]) -> set[UUID]:
     """Writes the ids down; those that were not there before, whose events are therefore still to be handled."""
-    statement = text(
-        f"INSERT INTO {service}.inbox (event_id) SELECT unnest(:ids) ON CONFLICT DO NOTHING RETURNING event_id"
+    statement = sql(
+        service, "INSERT INTO ~inbox (event_id) SELECT unnest(:ids) ON CONFLICT DO NOTHING RETURNING event_id"
     ).bindparams(bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))))
     result = await conn.execute(statement.columns(event_id=PG_UUID(as_uuid=True)), {"ids": list(dict.fromkeys(ids))})
     return set(result.scalars())
@@ -22,8 +24,9 @@ async def enter(conn: AsyncConnection, service: str, ids: Sequence[UUID]) -> set
 
 async def prune(conn: AsyncConnection, service: str, keep: timedelta, limit: int) -> int:
     """Forgets rows older than every way their event can return; how many went."""
-    statement = text(
-        f"DELETE FROM {service}.inbox WHERE event_id IN (SELECT event_id FROM {service}.inbox "  # noqa: S608
-        "WHERE received_machine < clock_timestamp() - :keep ORDER BY received_machine LIMIT :limit)"
+    statement = sql(
+        service,
+        "DELETE FROM ~inbox WHERE event_id IN (SELECT event_id FROM ~inbox "
+        "WHERE received_machine < clock_timestamp() - :keep ORDER BY received_machine LIMIT :limit)",
     )
     return (await conn.execute(statement, {"keep": keep, "limit": limit})).rowcount

@@ -1,0 +1,99 @@
+"""The two FastStream brokers of a service: one that publishes, one that consumes. Every setting that FastStream 0.7 or aiokafka
+has the wrong default for stands here, with why.
+
+They are apart so that a producer which must be made anew (an idempotent one that lost its sequence) never disturbs the consumer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from aiokafka import ConsumerRecord
+from aiokafka.abc import ConsumerRebalanceListener
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from shared.events.registry import group_of, topics_heard_by
+from shared.messaging.knobs import Knobs
+
+Record: TypeAlias = ConsumerRecord[bytes, bytes]
+Records: TypeAlias = tuple[Record, ...]
+
+
+def publishing_broker(bootstrap: str, service: str, knobs: Knobs) -> KafkaBroker:
+    """A broker whose producer is idempotent (acks=all) and sends what it is given: bytes, keys, headers."""
+    return KafkaBroker(
+        bootstrap,
+        client_id=f"steadypath.{service}.relay",
+        enable_idempotence=True,
+        request_timeout_ms=int(knobs.publish_timeout * 1000),
+        linger_ms=0,
+        # logger=None: FastStream's own log lines quote messages and errors, which may hold health data.
+        logger=None,
+        apply_types=False,
+        graceful_timeout=knobs.graceful,
+    )
+
+
+async def _parse(records: Records) -> KafkaMessage:
+    """Takes the records as they are. FastStream's own parser decodes every header as UTF-8, and a record that fails it is passed
+    over by the next commit (0.7.8, measured): so nothing that can fail may happen before our own delivery."""
+    return KafkaMessage(body=b"", headers={}, raw_message=records, consumer=_NO_CONSUMER)
+
+
+async def _decode(message: KafkaMessage) -> Any:
+    return message.raw_message
+
+
+class _NoConsumer:
+    """FastStream could acknowledge through the message; it gets nothing to do that with. We commit explicit offsets ourselves."""
+
+    async def commit(self) -> None:
+        raise RuntimeError("only explicit offsets are committed")
+
+    def seek(self, partition: Any, offset: int) -> None:
+        raise RuntimeError("only the delivery seeks")
+
+
+_NO_CONSUMER = _NoConsumer()
+
+
+def consuming_broker(
+    bootstrap: str,
+    service: str,
+    knobs: Knobs,
+    deliver: Callable[[Records], Awaitable[None]],
+    listener: ConsumerRebalanceListener,
+) -> tuple[KafkaBroker, BatchSubscriber]:
+    """A broker with the service's one subscriber: all topics it hears, in batches, under its one consumer group."""
+    broker = KafkaBroker(
+        bootstrap,
+        client_id=f"steadypath.{service}",
+        # Topics are made before (cluster.ensure_topics), not by FastStream, which asks for one partition.
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        logger=None,
+        apply_types=False,
+        graceful_timeout=knobs.graceful,
+        metadata_max_age_ms=30_000,
+    )
+    subscriber = broker.subscriber(
+        *topics_heard_by(service),
+        batch=True,
+        group_id=group_of(service),
+        # The default, ACK_FIRST, commits before the handler has run.
+        ack_policy=AckPolicy.MANUAL,
+        # The default, latest, would miss everything said before a group's first start.
+        auto_offset_reset="earliest",
+        max_records=knobs.batch,
+        fetch_max_wait_ms=knobs.fetch_wait_ms,
+        batch_timeout_ms=knobs.poll_ms,
+        listener=listener,
+        parser=_parse,
+        decoder=_decode,
+        title=group_of(service),
+    )
+    subscriber(deliver)
+    return broker, subscriber

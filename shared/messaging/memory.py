@@ -1,0 +1,227 @@
+"""The relay's memory: who leads, what has been published, where it went. Every change is conditional on the own epoch, so that a
+leader that was frozen and replaced can no longer move it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.expression import TextClause, bindparam
+
+from shared.db import sql
+from shared.errors import SteadypathError
+from shared.messaging.knobs import Knobs
+
+#: {topic: {partition as text: offset}}, the form it has in jsonb.
+Offsets = dict[str, dict[str, int]]
+Spans = dict[str, dict[str, list[int]]]
+
+
+_CHUNKS_A_WINDOW = 8
+_NEVER = 2**62
+
+
+class LeaseLost(SteadypathError):
+    """Another relay leads now. What this one was doing changes nothing any more."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where publishing goes on: rows with txid in [lo, hi) after `last_seq`; `hi` None = a new window from `lo` on."""
+
+    lo: int
+    hi: int | None
+    last_seq: int
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The state of leadership and of the broker as last remembered."""
+
+    epoch: int
+    repair: int
+    repair_from: int | None
+    incarnation: str | None
+    lasts: Offsets
+
+
+@dataclass(frozen=True)
+class OutRow:
+    """One event to publish."""
+
+    seq: int
+    topic: str
+    key: UUID
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Chunk:
+    """What one publishing did: the rows' window, and the offsets they went to."""
+
+    position: Position
+    hi: int
+    last_seq: int
+    complete: bool
+    rows: int
+    spans: Spans = field(default_factory=dict)
+
+
+class Memory:
+    """The tables relay_lease and relay_batch (and reading of the outbox) of one service, seen by one relay."""
+
+    def __init__(self, engine: AsyncEngine, service: str, holder: UUID, knobs: Knobs) -> None:
+        self.engine = engine
+        self._service = service
+        self._holder = holder
+        self._knobs = knobs
+
+    def _sql(self, statement: str) -> TextClause:
+        return sql(self._service, statement)
+
+    async def take_lease(self) -> Lease | None:
+        """Leadership under a new epoch where nobody has it or its holder has been silent too long; else None."""
+        async with self.engine.begin() as conn:
+            await conn.execute(self._sql("INSERT INTO ~relay_lease (one) VALUES (true) ON CONFLICT DO NOTHING"))
+            taken = await conn.execute(
+                self._sql(
+                    "UPDATE ~relay_lease SET epoch = epoch + 1, holder = :me, lease_until_machine = clock_timestamp() + :ttl "
+                    "WHERE holder IS NULL OR lease_until_machine < clock_timestamp() "
+                    "RETURNING epoch, repair, repair_from, incarnation, lasts"
+                ).columns(lasts=JSONB),
+                {"me": self._holder, "ttl": self._knobs.lease},
+            )
+            row = taken.first()
+        return None if row is None else _lease(row)
+
+    async def hold(self, conn: AsyncConnection, epoch: int) -> Lease:
+        """Renews the lease and locks its row to the end of the transaction. Raises LeaseLost."""
+        held = await conn.execute(
+            self._sql(
+                "UPDATE ~relay_lease SET lease_until_machine = clock_timestamp() + :ttl WHERE epoch = :epoch AND holder = :me "
+                "RETURNING epoch, repair, repair_from, incarnation, lasts"
+            ).columns(lasts=JSONB),
+            {"me": self._holder, "epoch": epoch, "ttl": self._knobs.lease},
+        )
+        row = held.first()
+        if row is None:
+            raise LeaseLost("another relay leads")
+        return _lease(row)
+
+    async def give_up_lease(self, epoch: int) -> None:
+        """Lets another take over at once. Nothing happens where it already has."""
+        async with self.engine.begin() as conn:
+            await conn.execute(
+                self._sql(
+                    "UPDATE ~relay_lease SET holder = NULL, lease_until_machine = NULL WHERE epoch = :epoch AND holder = :me"
+                ),
+                {"me": self._holder, "epoch": epoch},
+            )
+
+    async def position(self, conn: AsyncConnection, lease: Lease) -> Position:
+        """Where publishing goes on: after the last chunk of the current repair, else from where that repair begins."""
+        found = await conn.execute(
+            self._sql(
+                "SELECT window_lo, window_hi, last_seq, complete FROM ~relay_batch WHERE repair = :repair "
+                "ORDER BY batch DESC LIMIT 1"
+            ),
+            {"repair": lease.repair},
+        )
+        row = found.first()
+        if row is None:
+            return Position(lease.repair_from or 0, None, 0)
+        return Position(row.window_hi, None, 0) if row.complete else Position(row.window_lo, row.window_hi, row.last_seq)
+
+    async def read(self, conn: AsyncConnection, position: Position) -> tuple[int, list[OutRow]]:
+        """The window's end and its next rows, in the order of seq. Only rows of transactions that are surely over."""
+        hi = position.hi if position.hi is not None else await self._window_end(conn, position.lo)
+        rows = await conn.execute(
+            self._sql(
+                # Materialised by the index on (txid, seq): ordering by seq alone may walk the whole table from its start.
+                "WITH span AS MATERIALIZED (SELECT seq FROM ~outbox WHERE txid >= CAST(CAST(:lo AS text) AS xid8) "
+                "AND txid < CAST(CAST(:hi AS text) AS xid8) ORDER BY txid, seq) "
+                "SELECT seq, topic, key, headers, body FROM ~outbox JOIN span USING (seq) "
+                "WHERE seq > :after ORDER BY seq LIMIT :chunk"
+            ).columns(headers=JSONB),
+            {"lo": str(position.lo), "hi": str(hi), "after": position.last_seq, "chunk": self._knobs.chunk},
+        )
+        return hi, [OutRow(row.seq, row.topic, row.key, row.headers, row.body) for row in rows]
+
+    async def _window_end(self, conn: AsyncConnection, lo: int) -> int:
+        """Below the oldest transaction still running (whoever commits later has a higher id), and a bounded number of rows."""
+        edge = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+        hi = int((await conn.execute(edge)).scalar_one())
+        capped = await conn.execute(
+            self._sql(
+                "SELECT CAST(CAST(txid AS text) AS bigint) + 1 FROM ~outbox WHERE txid >= CAST(CAST(:lo AS text) AS xid8) "
+                "AND txid < CAST(CAST(:hi AS text) AS xid8) ORDER BY txid, seq OFFSET :most LIMIT 1"
+            ),
+            {"lo": str(lo), "hi": str(hi), "most": self._knobs.chunk * _CHUNKS_A_WINDOW},
+        )
+        return int(capped.scalar() or hi)
+
+    async def remember(self, conn: AsyncConnection, lease: Lease, chunk: Chunk) -> Lease:
+        """Writes the one row of a published chunk and moves the last offsets. The caller holds the lease in this transaction."""
+        insert = self._sql(
+            "INSERT INTO ~relay_batch (epoch, repair, window_lo, window_hi, last_seq, complete, offsets, rows) "
+            "VALUES (:epoch, :repair, :lo, :hi, :last_seq, :complete, :spans, :rows)"
+        ).bindparams(bindparam("spans", type_=JSONB))
+        await conn.execute(
+            insert,
+            {
+                "epoch": lease.epoch,
+                "repair": lease.repair,
+                "lo": chunk.position.lo,
+                "hi": chunk.hi,
+                "last_seq": chunk.last_seq,
+                "complete": chunk.complete,
+                "spans": chunk.spans,
+                "rows": chunk.rows,
+            },
+        )
+        lasts = merged(lease.lasts, chunk.spans)
+        update = self._sql("UPDATE ~relay_lease SET lasts = :lasts").bindparams(bindparam("lasts", type_=JSONB))
+        await conn.execute(update, {"lasts": lasts})
+        return replace(lease, lasts=lasts)
+
+    async def unsent(self, conn: AsyncConnection) -> int:
+        """How many events wait to be published, those of a repair under way included."""
+        lease = self._sql("SELECT epoch, repair, repair_from, incarnation, lasts FROM ~relay_lease").columns(lasts=JSONB)
+        row = (await conn.execute(lease)).first()
+        position = await self.position(conn, _lease(row)) if row is not None else Position(0, None, 0)
+        count = await conn.execute(
+            self._sql(
+                "SELECT count(*) FROM ~outbox WHERE txid >= CAST(CAST(:hi AS text) AS xid8) "
+                "OR (txid >= CAST(CAST(:lo AS text) AS xid8) AND seq > :after)"
+            ),
+            {
+                "lo": str(position.lo),
+                "hi": str(position.hi if position.hi is not None else position.lo),
+                # In a window that has only begun, what is above the last row; before its first, nothing more than the rest.
+                "after": position.last_seq if position.hi is not None else _NEVER,
+            },
+        )
+        return int(count.scalar_one())
+
+    async def lasts(self, conn: AsyncConnection) -> Offsets:
+        """The last offset that is ours, by topic and partition."""
+        row = (await conn.execute(self._sql("SELECT lasts FROM ~relay_lease").columns(lasts=JSONB))).first()
+        return row.lasts if row is not None else {}
+
+
+def _lease(row: Row[Any]) -> Lease:
+    return Lease(row.epoch, row.repair, row.repair_from, row.incarnation, row.lasts)
+
+
+def merged(lasts: Offsets, spans: Spans) -> Offsets:
+    """The last offsets after a chunk went out."""
+    result = {topic: dict(partitions) for topic, partitions in lasts.items()}
+    for topic, partitions in spans.items():
+        for partition, (_first, last) in partitions.items():
+            result.setdefault(topic, {})[partition] = last
+    return result
