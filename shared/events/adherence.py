@@ -237,7 +237,8 @@ class AlertEscalatedV1(AlertEvent):
 class AlertResolvedV1(AlertEvent):
     type: ClassVar[str] = "alert-resolved"
     by: UUID | None
-    how: Literal["sms", "board", "api", "answered"]
+    #: `answered`: the patient did after all; `corrected`: its cause is no longer on record (never arrived, reachable again).
+    how: Literal["sms", "board", "api", "answered", "corrected"]
 
 
 class AdherenceChangedV1(AdherenceFact):
