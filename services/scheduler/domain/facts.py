@@ -1,4 +1,5 @@
-"""What a transition says has happened. Each fact becomes one event of plans.v1 under a version of its own (events.py)."""
+"""What a transition says has happened. Each fact becomes one event of plans.v1 under a version of its own (events.py), whose
+fields bear the same names."""
 
 from __future__ import annotations
 
@@ -14,31 +15,31 @@ class PlanStarted:
 
 @dataclass(frozen=True)
 class DoseChanged:
-    medicine: UUID
+    medication_id: UUID
     effective_on: date
     reason: str
 
 
 @dataclass(frozen=True)
 class MedicineAdded:
-    medicine: UUID
+    medication_id: UUID
 
 
 @dataclass(frozen=True)
 class MedicineRemoved:
-    medicine: UUID
+    medication_id: UUID
     reason: str
 
 
 @dataclass(frozen=True)
 class MedicineSwitched:
-    from_medicine: UUID
-    to_medicine: UUID
+    from_medication_id: UUID
+    to_medication_id: UUID
 
 
 @dataclass(frozen=True)
 class TaperStarted:
-    medicine: UUID
+    medication_id: UUID
     ends_on: date | None
 
 
@@ -64,40 +65,40 @@ class PlanCompleted:
 
 @dataclass(frozen=True)
 class AppointmentBooked:
-    appointment: UUID
+    appointment_id: UUID
 
 
 @dataclass(frozen=True)
 class AppointmentMoved:
-    appointment: UUID
+    appointment_id: UUID
     previous_start: datetime
 
 
 @dataclass(frozen=True)
 class AppointmentKept:
-    appointment: UUID
+    appointment_id: UUID
 
 
 @dataclass(frozen=True)
 class AppointmentCancelled:
-    appointment: UUID
+    appointment_id: UUID
     reason: str
 
 
 @dataclass(frozen=True)
 class AppointmentMissed:
-    appointment: UUID
+    appointment_id: UUID
 
 
 @dataclass(frozen=True)
 class ResultRecorded:
-    monitoring: UUID
+    monitoring_id: UUID
     recorded_on: date
 
 
 @dataclass(frozen=True)
 class ZoneChanged:
-    previous: str | None
+    previous_zone: str | None
 
 
 @dataclass(frozen=True)

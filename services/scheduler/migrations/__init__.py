@@ -1,0 +1,1 @@
+"""The scheduler's migrations; see shared/schema.py."""

@@ -1,0 +1,139 @@
+"""Plan rows: the plan as it stands, the statement it was put with, and what the clinic calls things (sealed)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.scheduler.domain import identity
+from services.scheduler.domain.plan import Plan
+from services.scheduler.storage import definition
+from services.scheduler.storage.tables import PLAN, PLAN_VERSION
+from shared.crypto import FieldCipher
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the clinic calls things. Leaves this service only in answers to the clinic itself."""
+
+    #: The patient's external id, by which the ids of their medicines were derived; None where only ours was ever used.
+    patient: str | None = None
+    #: Medication id -> {"id", "system", "code", "display"}.
+    medicines: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    #: Our id of any other element -> the clinic's.
+    elements: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One plan row. `stated` is the statement put last and `names` are sealed: both are opened only by who needs them.
+    `holds` are medicines that nobody is asked to take."""
+
+    clinic_id: UUID
+    plan: Plan
+    stated: Mapping[str, Any]
+    names: bytes
+    holds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    horizon_at: datetime | None = None
+    next_change_at: datetime | None = None
+
+    @property
+    def held(self) -> frozenset[str]:
+        return frozenset(medicine for medicine, hold in self.holds.items() if hold["held"])
+
+
+def seal_names(names: Names, cipher: FieldCipher, patient_id: UUID) -> bytes:
+    whole = {"patient": names.patient, "medicines": names.medicines, "elements": names.elements}
+    return cipher.seal(json.dumps(whole), table="plan", column="names", row=patient_id)
+
+
+def open_names(row: Stored, cipher: FieldCipher) -> Names:
+    return Names(**json.loads(cipher.open(row.names, table="plan", column="names", row=row.plan.patient_id)))
+
+
+async def load(conn: AsyncConnection, patient_ids: Iterable[UUID]) -> dict[UUID, Stored]:
+    """The plans of these patients; who has none is absent."""
+    rows = (await conn.execute(select(PLAN).where(PLAN.c.patient_id.in_(set(patient_ids))))).all()
+    return {row.patient_id: _stored(row) for row in rows}
+
+
+def _stored(row: Row[Any]) -> Stored:
+    return Stored(
+        clinic_id=row.clinic_id,
+        plan=definition.from_json(row.definition),
+        stated=row.stated,
+        names=row.names,
+        holds=row.holds,
+        horizon_at=row.horizon_at,
+        next_change_at=row.next_change_at,
+    )
+
+
+async def save(conn: AsyncConnection, rows: Sequence[Stored], now: datetime) -> None:
+    """Writes whole rows, new or known, in one statement."""
+    if not rows:
+        return
+    statement = insert(PLAN)
+    kept = ("patient_id", "plan_id", "clinic_id")
+    changes = {column.name: statement.excluded[column.name] for column in PLAN.c if column.name not in kept}
+    upsert = statement.on_conflict_do_update(index_elements=["patient_id"], set_=changes)
+    await conn.execute(upsert, [_values(row, now) for row in rows])
+
+
+def _values(row: Stored, now: datetime) -> dict[str, Any]:
+    plan = row.plan
+    return {
+        "patient_id": plan.patient_id,
+        "clinic_id": row.clinic_id,
+        "plan_id": identity.plan_id(plan.patient_id),
+        "version": plan.version,
+        "status": plan.status,
+        "zone": plan.zone,
+        "definition": definition.to_json(plan),
+        "stated": dict(row.stated),
+        "names": row.names,
+        "holds": dict(row.holds),
+        "horizon_at": row.horizon_at,
+        "next_change_at": row.next_change_at,
+        "updated_at": now,
+    }
+
+
+async def move_horizons(conn: AsyncConnection, horizons: Mapping[UUID, datetime]) -> None:
+    """Occurrences of these patients are planned that far now."""
+    if not horizons:
+        return
+    statement = update(PLAN).where(PLAN.c.patient_id == bindparam("of")).values(horizon_at=bindparam("until"))
+    await conn.execute(statement, [{"of": patient, "until": until} for patient, until in horizons.items()])
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a plan and the event that said it."""
+
+    patient_id: UUID
+    version: int
+    clinic_id: UUID
+    event_id: UUID
+    event_type: str
+    at: datetime
+
+
+async def add_versions(conn: AsyncConnection, versions: Sequence[Version]) -> None:
+    if versions:
+        await conn.execute(insert(PLAN_VERSION), [vars(one) for one in versions])
+
+
+async def version_of(conn: AsyncConnection, patient_id: UUID, version: int) -> Version | None:
+    """When and by which event a version was said."""
+    found = select(PLAN_VERSION).where(PLAN_VERSION.c.patient_id == patient_id, PLAN_VERSION.c.version == version)
+    row = (await conn.execute(found)).mappings().first()
+    return Version(**row) if row else None

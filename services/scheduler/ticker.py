@@ -1,0 +1,107 @@
+"""What happens when a patient's next moment comes: the plan's own changes, what is due, and planning further ahead.
+
+One row of due work a patient and not one an occurrence: at 08:00 three thousand patients are thirty batches of a hundred, each a
+handful of set-based statements, and a plan with many slots costs no more rows in the engine than one with a single slot. Firing
+computes nothing: the occurrences stand ready for two days, and what makes the next two is done in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.scheduler import events, numbers, versions
+from services.scheduler.domain import expansion, ladder, lateness
+from services.scheduler.storage import clinics, occurrences, parked, plans
+from services.scheduler.storage.occurrences import Ending, Placed
+from services.scheduler.storage.plans import Stored
+from shared.defaults import default
+from shared.messaging.unit import Fires, Unit
+from shared.messaging.work import WorkItem
+
+
+async def fire(unit: Unit, items: Sequence[WorkItem]) -> None:
+    """Everything that has come due for these patients. They are locked, and their due work is deleted with this transaction."""
+    waiting = await _put_off_parked(unit, items)
+    rows = await plans.load(unit.conn, [item.key for item in items if item.key not in waiting])
+    changed = await _advance(unit, rows)
+    standing = await plans.load(unit.conn, changed) if changed else {}
+    rows = {**rows, **standing}
+    await _say_due(unit, rows)
+    rows = await _plan_ahead(unit, rows)
+    upcoming = await occurrences.next_due(unit.conn, list(rows))
+    for patient, row in rows.items():
+        await versions.plan_next(unit, row, upcoming.get(patient))
+
+
+async def _put_off_parked(unit: Unit, items: Sequence[WorkItem]) -> set[UUID]:
+    """While a key waits for a person nothing advances by itself for it: neither a dose nor a ladder step (DESIGN.md rule 10)."""
+    waiting = await parked.among(unit.conn, [item.key for item in items])
+    for item in items:
+        if item.key in waiting:
+            again = unit.now + default("scheduler", "parked_looked_at_every")
+            await unit.plan_work(item.kind, item.ref, again, key=item.key, clinic_id=item.clinic_id)
+    return waiting
+
+
+async def _advance(unit: Unit, rows: Mapping[UUID, Stored]) -> list[UUID]:
+    """Ladder steps, ends of courses and of pauses, completion. Answers whose plan has a new version."""
+    ready = [row for row in rows.values() if row.next_change_at is not None and row.next_change_at <= unit.now]
+    moved = [versions.moved(row, ladder.advance(row.plan, unit.now)) for row in ready]
+    changed = [one for one in moved if one.facts]
+    if changed:
+        await versions.save(unit, changed)
+    still = [one.row for one in moved if not one.facts]
+    later = [replace(row, next_change_at=ladder.next_change(row.plan, unit.now)) for row in still]
+    await plans.save(unit.conn, later, unit.now)
+    return [row.plan.patient_id for row in ready]
+
+
+async def _say_due(unit: Unit, rows: Mapping[UUID, Stored]) -> None:
+    own = await clinics.load(unit.conn, {row.clinic_id for row in rows.values()})
+    by_patient: dict[UUID, list[Placed]] = defaultdict(list)
+    for placed in await occurrences.due(unit.conn, list(rows), unit.now):
+        by_patient[placed.patient_id].append(placed)
+    said, endings = list[Placed](), list[Ending]()
+    for patient, due in by_patient.items():
+        rules = numbers.rules(own[rows[patient].clinic_id].numbers)
+        at_hand = {one.occurrence.id: one for one in due}
+        for verdict in lateness.judge([one.occurrence for one in due], unit.now, rules):
+            placed = at_hand[verdict.occurrence.id]
+            if verdict.outcome == "say":
+                said.append(placed)
+                continue
+            reason = verdict.reason or lateness.TOO_LATE
+            unit.emit(events.expired_event(placed, reason), event_id=events.expired_id(placed))
+            endings.append(Ending(placed.occurrence.id, "expired", reason))
+    await occurrences.mark_said(unit.conn, [one.occurrence.id for one in said], unit.now)
+    await occurrences.end(unit.conn, endings)
+    await versions.say(unit, said, {patient: row.held for patient, row in rows.items()})
+
+
+async def _plan_ahead(unit: Unit, rows: Mapping[UUID, Stored]) -> dict[UUID, Stored]:
+    """Plans two days ahead for whom less than one is left: all their occurrences in one insert."""
+    least, horizon = default("scheduler", "planned_again_at"), unit.now + default("scheduler", "planned_ahead")
+    short = [row for row in rows.values() if row.plan.status == "active" and _left(row, unit.now) <= least]
+    own = await clinics.load(unit.conn, {row.clinic_id for row in short}) if short else {}
+    fresh = [
+        Placed(row.plan.patient_id, row.clinic_id, row.plan.zone, row.plan.version, one)
+        for row in short
+        if row.plan.zone is not None
+        for one in expansion.occurrences(row.plan, row.horizon_at or unit.now, horizon, numbers.rules(own[row.clinic_id].numbers))
+    ]
+    await occurrences.plan(unit.conn, fresh)
+    await plans.move_horizons(unit.conn, {row.plan.patient_id: horizon for row in short})
+    ahead = {row.plan.patient_id: replace(row, horizon_at=horizon) for row in short}
+    return {**rows, **ahead}
+
+
+def _left(row: Stored, now: datetime) -> timedelta:
+    """How much of what is planned is still to come."""
+    return (row.horizon_at or now) - now
+
+
+FIRES: Fires = {versions.MOMENT: fire}

@@ -1,0 +1,138 @@
+"""A plan moves to a new version: the row, its events, and what becomes of every occurrence of the old one. One transaction.
+
+Takes many patients at once, so that a hundred ladder steps at one midnight cost as many statements as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.scheduler import events, numbers
+from services.scheduler.domain import expansion, ladder
+from services.scheduler.domain.change import Change
+from services.scheduler.domain.facts import Fact
+from services.scheduler.domain.occurrence import Rules
+from services.scheduler.domain.plan import Plan
+from services.scheduler.domain.reconcile import LOOK_BACK, Reconciled, reconcile
+from services.scheduler.domain.reconcile import Stored as StoredOccurrence
+from services.scheduler.storage import clinics, occurrences, plans
+from services.scheduler.storage.occurrences import Ending, Placed
+from services.scheduler.storage.plans import Stored, Version
+from shared.defaults import default
+from shared.messaging.unit import Unit
+
+#: The one kind of due work of the scheduler: a patient's next moment, whatever it is.
+MOMENT = "occurrence"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A plan row as it is to stand, and the facts that brought it there (with `row.plan` already at its new version)."""
+
+    row: Stored
+    facts: tuple[Fact, ...]
+
+
+def moved(row: Stored, change: Change) -> Moved:
+    return Moved(replace(row, plan=change.plan), change.facts)
+
+
+async def save(unit: Unit, changes: Sequence[Moved]) -> dict[UUID, datetime | None]:
+    """Writes new versions and everything that follows from them. The patients are locked. Answers when each is due next."""
+    patients = [one.row.plan.patient_id for one in changes]
+    horizon = unit.now + default("scheduler", "planned_ahead")
+    rows = [replace(one.row, horizon_at=horizon, next_change_at=ladder.next_change(one.row.plan, unit.now)) for one in changes]
+    await plans.save(unit.conn, rows, unit.now)
+    await plans.add_versions(unit.conn, [version for one in changes for version in _say(unit, one)])
+    stored = await occurrences.stored(unit.conn, patients, unit.now)
+    own = await clinics.load(unit.conn, {row.clinic_id for row in rows})
+    await occurrences.delete_planned(unit.conn, patients)
+    again, anew, endings = list[Placed](), list[Placed](), list[Ending]()
+    due: dict[UUID, datetime | None] = {}
+    for row, change in zip(rows, changes, strict=True):
+        known = stored[row.plan.patient_id]
+        result = _reconcile(row.plan, known, unit.now, horizon, numbers.rules(own[row.clinic_id].numbers))
+        anew += [_placed(row, one) for one in result.plan]
+        again += [_placed(row, one) for one in result.reissue]
+        endings += _withdraw(unit, row, known, result, change.facts)
+        due[row.plan.patient_id] = min((one.due_at for one in result.plan), default=None)
+    await occurrences.place(unit.conn, anew, said_at=None)
+    await occurrences.place(unit.conn, again, said_at=unit.now)
+    await occurrences.end(unit.conn, endings)
+    held = {row.plan.patient_id: row.held for row in rows}
+    await say(unit, again, held)
+    for row in rows:
+        await plan_next(unit, row, due[row.plan.patient_id])
+    return due
+
+
+def _say(unit: Unit, change: Moved) -> list[Version]:
+    said = []
+    for event in events.plan_events(change.row.clinic_id, change.row.plan, change.facts):
+        event_id = unit.emit(event)
+        version = event.plan_version
+        said.append(Version(event.patient_id, version, event.clinic_id, event_id, event.full_type, unit.now))
+    return said
+
+
+def _reconcile(plan: Plan, known: Sequence[StoredOccurrence], now: datetime, horizon: datetime, rules: Rules) -> Reconciled:
+    since = min([now - LOOK_BACK, *(row.due_at for row in known if row.state in ("planned", "said")), *_waiting(plan, now)])
+    return reconcile(known, expansion.occurrences(plan, since, horizon, rules), now)
+
+
+def _waiting(plan: Plan, now: datetime) -> list[datetime]:
+    """Where to begin looking so that no follow-up or lab whose day has passed but not its deadline is overlooked."""
+    yesterday = now.date() - timedelta(days=1)  # whatever the zone
+    days = [one.due_on for one in plan.follow_ups if one.id not in plan.settled and one.deadline_on >= yesterday]
+    days += [one.due_on for one in plan.monitoring if one.due_on + timedelta(days=one.deadline_days) >= yesterday]
+    return [datetime.combine(day, datetime.min.time(), now.tzinfo) - timedelta(days=1) for day in days]
+
+
+def _placed(row: Stored, one: Any) -> Placed:
+    assert row.plan.zone is not None, "a plan without a zone has no occurrences"
+    return Placed(row.plan.patient_id, row.clinic_id, row.plan.zone, row.plan.version, one)
+
+
+def _withdraw(
+    unit: Unit, row: Stored, known: Sequence[StoredOccurrence], result: Reconciled, facts: tuple[Fact, ...]
+) -> list[Ending]:
+    kinds = {one.id: one.kind for one in known}
+    reason = _type(facts)
+    for one in result.withdraw:
+        event = events.withdrawn_event(row.clinic_id, row.plan.patient_id, one, kinds[one], row.plan.version, reason)
+        unit.emit(event, event_id=events.withdrawn_id(one, row.plan.version))
+    return [Ending(one, "withdrawn", reason) for one in result.withdraw]
+
+
+def _type(facts: tuple[Fact, ...]) -> str:
+    """The reason of a withdrawal: the event that caused it."""
+    return events.type_of(facts[-1]) if facts else events.OTHER
+
+
+async def say(unit: Unit, due: Sequence[Placed], held: dict[UUID, frozenset[str]]) -> None:
+    """Says occurrences due. One of which everything is held is closed: nobody asks to take it (DESIGN.md rule 4)."""
+    closed = []
+    for one in due:
+        event = events.due_event(one, held.get(one.patient_id, frozenset()))
+        if event is None:
+            closed.append(Ending(one.occurrence.id, "closed", "asking-held"))
+        else:
+            unit.emit(event, event_id=events.due_id(one))
+    await occurrences.end(unit.conn, closed)
+
+
+async def plan_next(unit: Unit, row: Stored, next_due: datetime | None) -> None:
+    """One row of due work a patient: the next occurrence, the next change of the plan, or the time to plan further ahead."""
+    plan = row.plan
+    moments = [one for one in (next_due, row.next_change_at) if one is not None]
+    if plan.status == "active" and plan.zone is not None and row.horizon_at is not None:
+        moments.append(row.horizon_at - default("scheduler", "planned_again_at"))
+    ref = str(plan.patient_id)
+    if not moments:
+        await unit.drop_work(MOMENT, ref)
+        return
+    await unit.plan_work(MOMENT, ref, min(moments), key=plan.patient_id, clinic_id=row.clinic_id)
