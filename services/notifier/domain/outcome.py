@@ -70,5 +70,5 @@ def _seconds(header: str | None) -> timedelta | None:
 def retry_in(tries: int, outcome: Outcome, first: timedelta, at_most: timedelta, spread: float) -> timedelta:
     """How long a provably unsent text waits: doubling from `first`, at most `at_most`, up to a quarter more by `spread` (0..1),
     and not less than the provider asked for."""
-    doubled = min(first * 2 ** min(tries, 16), at_most)
+    doubled = min(first * (1 << min(tries, 16)), at_most)
     return max(doubled * (1 + spread / 4), outcome.retry_after or timedelta())

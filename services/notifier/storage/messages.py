@@ -219,3 +219,7 @@ async def last_texts(unit: Unit, contact_id: UUID, limit: int = 5) -> Sequence[M
     statement = select(*COLUMNS).where(message.c.contact_id == contact_id, message.c.state.in_(tuple(MAY_HAVE_LEFT)))
     rows = await unit.conn.execute(statement.order_by(message.c.changed_at.desc(), message.c.id).limit(limit))
     return [message_of(row) for row in rows]
+
+
+async def mark_asked(unit: Unit, wanted: UUID) -> None:
+    await unit.conn.execute(update(message).where(message.c.id == wanted).values(asked=True))

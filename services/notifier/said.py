@@ -1,0 +1,62 @@
+"""What the notifier says on Kafka about the fate of one text. A digest speaks for every alert that it carried."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from services.notifier.storage import messages
+from services.notifier.storage.messages import Message
+from shared.events.base import stable_id
+from shared.events.messages import (
+    MessageDeliveredV1,
+    MessageEvent,
+    MessageSentV1,
+    MessageUnconfirmedV1,
+    MessageUndeliveredV1,
+    MessageWithheldV1,
+    WithheldReason,
+)
+from shared.messaging.unit import Unit
+
+M = TypeVar("M", bound=MessageEvent)
+
+
+async def sent(unit: Unit, text: Message) -> None:
+    await _say(unit, text, MessageSentV1)
+
+
+async def delivered(unit: Unit, text: Message) -> None:
+    await _say(unit, text, MessageDeliveredV1)
+
+
+async def undelivered(unit: Unit, text: Message, error_code: int | None) -> None:
+    await _say(unit, text, MessageUndeliveredV1, error_code=error_code)
+
+
+async def unconfirmed(unit: Unit, text: Message, *, final: bool) -> None:
+    await _say(unit, text, MessageUnconfirmedV1, "final" if final else "", final=final)
+
+
+async def withheld(unit: Unit, text: Message, why: WithheldReason) -> None:
+    # A reissue can be withheld again: each time is a fact of its own.
+    await _say(unit, text, MessageWithheldV1, text.epoch, why=why)
+
+
+async def _say(unit: Unit, text: Message, model: type[M], nth: object = "", **values: Any) -> None:
+    """The id is that of the fact, so that a repair of a half-recorded outcome says nothing twice."""
+    for each in (text, *await messages.carried_with(unit, text.id)):
+        event = model(
+            clinic_id=each.clinic_id,
+            patient_id=each.patient_id,
+            person_id=each.person_id,
+            message_id=each.id,
+            kind=each.kind,
+            occurrence_id=each.occurrence_id,
+            request_id=each.request_id,
+            alert_id=each.alert_id,
+            reply_id=each.reply_id,
+            plan_version=each.plan_version,
+            at=unit.now,
+            **values,
+        )
+        unit.emit(event, event_id=stable_id(each.id, event.type, nth))

@@ -1,0 +1,186 @@
+"""Attempts to send a text as rows: begun before the first byte leaves, ended by proof or by doubt.
+
+The lease is the one thing here that runs on the database's machine clock: an attempt whose owner has not ended it within 12 s has
+no owner any more, and what it came to is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, func, select, update
+
+from services.notifier.domain.facts import ContactFacts
+from services.notifier.domain.message import MessageKind
+from services.notifier.storage.messages import Message
+from services.notifier.storage.tables import attempt, message
+from shared.defaults import default
+from shared.messaging.unit import Unit
+
+_LEASE: timedelta = default("notifier", "attempt_lease")
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A text that has passed the gate, ready to leave. Plain text in memory only; repr() shows ids."""
+
+    attempt_id: UUID
+    message_id: UUID
+    epoch: int
+    clinic_id: UUID
+    lock_keys: tuple[UUID, ...]
+    to: str
+    sender: str
+    body: str
+    validity_seconds: int
+
+    def __repr__(self) -> str:
+        return f"Letter(attempt_id={self.attempt_id})"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt as it was read. Instants are clinical, UTC."""
+
+    id: UUID
+    message_id: UUID
+    clinic_id: UUID
+    contact_id: UUID
+    epoch: int
+    outcome: str
+    started_at: datetime
+    valid_until: datetime
+    sid: str | None
+    look_at: datetime | None
+    looks: int
+
+
+_NAMES = (
+    "id",
+    "message_id",
+    "clinic_id",
+    "contact_id",
+    "epoch",
+    "outcome",
+    "started_at",
+    "valid_until",
+    "sid",
+    "look_at",
+    "looks",
+)
+_COLUMNS = [attempt.c[name] for name in _NAMES]
+
+
+def _of(row: Row[Any]) -> Attempt:
+    return Attempt(**{name: row._mapping[name] for name in _NAMES})
+
+
+async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, owner: UUID, valid_until: datetime) -> Letter:
+    """Puts the attempt down. `text` has just moved to `attempting`; `facts.number` is there (the gate saw to it)."""
+    if facts.number is None:
+        raise ValueError("no number: the gate withholds such a text")
+    new = uuid4()
+    seal = {"number": facts.number, "sender": facts.sender, "body": body}
+    values: dict[str, Any] = {
+        f"{name}_sealed": unit.cipher.seal(value, table="attempt", column=name, row=new) for name, value in seal.items()
+    }
+    values |= {f"{name}_index": unit.cipher.blind_index(seal[name], purpose=f"attempt.{name}") for name in ("number", "body")}
+    values |= {"id": new, "message_id": text.id, "clinic_id": text.clinic_id, "contact_id": text.contact_id, "epoch": text.epoch}
+    values |= {"started_at": unit.now, "valid_until": valid_until, "owner": owner}
+    await unit.conn.execute(attempt.insert().values(**values, lease_until_machine=func.clock_timestamp() + _LEASE))
+    validity = max(1, int((valid_until - unit.now).total_seconds()))
+    return Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity)
+
+
+async def get(unit: Unit, wanted: UUID, *, lock: bool = False) -> Attempt | None:
+    statement = select(*_COLUMNS).where(attempt.c.id == wanted)
+    row = (await unit.conn.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    return None if row is None else _of(row)
+
+
+async def end(unit: Unit, known: Attempt, outcome: str, **values: Any) -> bool:
+    """Ends or advances an attempt from the outcome in which it was read; False where somebody else was quicker."""
+    statement = update(attempt).where(attempt.c.id == known.id, attempt.c.outcome == known.outcome)
+    return bool((await unit.conn.execute(statement.values(outcome=outcome, **values))).rowcount)
+
+
+async def look_again(unit: Unit, known: Attempt, at: datetime | None, *, looked: bool = True) -> None:
+    """When the provider is asked next about this attempt; None: never again."""
+    looks = attempt.c.looks + 1 if looked else attempt.c.looks
+    await unit.conn.execute(update(attempt).where(attempt.c.id == known.id).values(look_at=at, looks=looks))
+
+
+async def opened(unit: Unit, wanted: UUID) -> tuple[str, str, str] | None:
+    """Number, sender and body of an attempt, in memory."""
+    columns = (attempt.c.number_sealed, attempt.c.sender_sealed, attempt.c.body_sealed)
+    row = (await unit.conn.execute(select(*columns).where(attempt.c.id == wanted))).one_or_none()
+    if row is None:
+        return None
+    opened = [
+        unit.cipher.open(blob, table="attempt", column=column, row=wanted)
+        for column, blob in zip(("number", "sender", "body"), row, strict=True)
+    ]
+    return opened[0], opened[1], opened[2]
+
+
+async def orphans(unit: Unit, limit: int = 100) -> Sequence[Attempt]:
+    """Open attempts whose owner has not ended them within the lease."""
+    statement = select(*_COLUMNS).where(attempt.c.outcome == "open", attempt.c.lease_until_machine < func.clock_timestamp())
+    return [_of(row) for row in await unit.conn.execute(statement.order_by(attempt.c.started_at).limit(limit))]
+
+
+async def open_ids(unit: Unit) -> frozenset[UUID]:
+    """Attempts that somebody has under way, or had when it died."""
+    return frozenset((await unit.conn.execute(select(attempt.c.id).where(attempt.c.outcome == "open"))).scalars())
+
+
+async def to_look_at(unit: Unit, limit: int) -> Sequence[Attempt]:
+    statement = select(*_COLUMNS).where(attempt.c.look_at <= unit.now).order_by(attempt.c.look_at, attempt.c.id)
+    return [_of(row) for row in await unit.conn.execute(statement.limit(limit))]
+
+
+async def next_look(unit: Unit) -> datetime | None:
+    found: datetime | None = (await unit.conn.execute(select(func.min(attempt.c.look_at)))).scalar_one()
+    return found
+
+
+async def taken_sids(unit: Unit, sids: Collection[str]) -> frozenset[str]:
+    """Which of these SIDs are already some attempt's."""
+    if not sids:
+        return frozenset()
+    return frozenset((await unit.conn.execute(select(attempt.c.sid).where(attempt.c.sid.in_(sids)))).scalars())
+
+
+async def lookalikes(unit: Unit, known: Attempt, within: timedelta) -> int:
+    """Other attempts in doubt that the provider's list could not tell from this one: same number, same body, about the time."""
+    this = attempt.alias("this")
+    statement = (
+        select(func.count())
+        .select_from(attempt.join(this, this.c.id == known.id))
+        .where(
+            attempt.c.id != known.id,
+            attempt.c.outcome.in_(("open", "unconfirmed", "given-up")),
+            attempt.c.number_index == this.c.number_index,
+            attempt.c.body_index == this.c.body_index,
+            attempt.c.started_at.between(known.started_at - within, known.started_at + within),
+        )
+    )
+    return int((await unit.conn.execute(statement)).scalar_one())
+
+
+async def recent(unit: Unit, contacts: Collection[UUID], since: datetime) -> Sequence[tuple[UUID, MessageKind, datetime]]:
+    """(contact, kind, when) of every text that went or may have gone to these people since: what caps are counted from."""
+    statement = (
+        select(attempt.c.contact_id, message.c.kind, attempt.c.started_at)
+        .join(message, message.c.id == attempt.c.message_id)
+        .where(
+            attempt.c.contact_id.in_(contacts),
+            attempt.c.started_at >= since,
+            attempt.c.outcome.not_in(("not-begun", "not-sent", "rejected")),
+        )
+    )
+    return [(row.contact_id, row.kind, row.started_at) for row in await unit.conn.execute(statement)]
