@@ -7,7 +7,7 @@ from datetime import date
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.events.base import TOPIC_ADHERENCE, Contract, Event, Instant, Slug
+from shared.events.base import TOPIC_ADHERENCE, AlertCode, Contract, DedupKey, Event, Instant, Slug
 
 #: Why it is not known (DESIGN.md rule 3).
 UnknownWhy = Literal["not-asked", "not-delivered", "delivered-but-silent", "record-incomplete"]
@@ -190,11 +190,11 @@ class AlertSnapshot(Contract):
 
     alert_id: UUID
     #: What a clinician texts back, e.g. "A7K2": unique among the clinic's open alerts.
-    code: str
+    code: AlertCode
     kind: AlertKind
     severity: Severity
     state: AlertState
-    dedup_key: str
+    dedup_key: DedupKey
     #: Whose turn it is; None when the chain is exhausted and ops must act.
     recipient_id: UUID | None
     #: Position in the chain, from 0; a repeat round goes on counting.

@@ -24,8 +24,14 @@ STEADYPATH_NAMESPACE = UUID("6f1c6a3e-3b1e-5d0b-9a52-8f4f0c7a9d11")
 WallTime = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 #: A rule-set, instrument or reason id: lower case words joined by hyphens; it names what a thing does, never a drug.
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-#: IANA zone name.
-Zone = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+#: IANA zone name. Which names exist is for the tzdata of whoever computes with it, not for the contract.
+Zone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,32}){0,2}$")]
+#: The unit of a quantity as the plan states it: "tablet", "mg", "mL", "µg/h". Room for a unit (UCUM), not for a sentence.
+Unit = Annotated[str, StringConstraints(pattern=r"^[A-Za-zµ%\[][A-Za-z0-9µ%/.\[\]-]{0,15}$")]
+#: What a clinician texts back: a letter and a digit, twice, none that can be misread (services/adherence/domain/codes.py).
+AlertCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][0-9][A-Z][0-9]$")]
+#: Equal keys are one alert: a kind and our own ids, joined.
+DedupKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9:/.-]{0,199}$")]
 
 
 def stable_id(*parts: object) -> UUID:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.events.base import TOPIC_DUE, Contract, Event, Instant, Slug, WallTime, Zone
+from shared.events.base import TOPIC_DUE, Contract, Event, Instant, Slug, Unit, WallTime, Zone
 
 DueKind = Literal[
     "dose-due",
@@ -51,7 +51,7 @@ class DoseQuantity(Contract):
 
     medication_id: UUID
     quantity: Decimal
-    unit: str
+    unit: Unit
 
 
 class DoseDueV1(OccurrenceDue):
