@@ -1,0 +1,82 @@
+"""The command line. Exit codes: 0 done, 1 refused or found wrong, 2 wrong usage; errors on stderr, one line each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from steadypath import desk
+from steadypath.errors import DONE, REFUSED, CommandError
+from steadypath.state import DEFAULT_PORT
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command."""
+    arguments = _parser().parse_args(argv)
+    run: Run = arguments.run
+    try:
+        return run(arguments)
+    except CommandError as error:
+        if arguments.debug:
+            raise
+        print(f"steadypath: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        return REFUSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="steadypath", description="Keeps a psychiatric medication plan on track between visits."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    _up(commands.add_parser("up", parents=[common], help="start everything on this machine, behind one origin"))
+    _doctor(commands.add_parser("doctor", parents=[common], help="check settings, database, broker, provider; say what to fix"))
+    running = argparse.ArgumentParser(add_help=False, parents=[common])
+    running.add_argument("--url", metavar="ORIGIN", help="the running system (default: STEADYPATH_URL, else `up`'s default port)")
+    running.add_argument("--key", help="your key (default: STEADYPATH_KEY, else what `up` wrote for that origin)")
+    desk.add_commands(commands, running)
+    return parser
+
+
+def _up(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, default=Path(".steadypath"), metavar="DIR", help="where it keeps its data (%(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, metavar="N", help="the origin's port on loopback (%(default)s)"
+    )
+    parser.add_argument("--sample", action="store_true", help="with the sample clinic's five patients, once")
+    parser.add_argument("--fast-forward", action="store_true", help="clinical time stands still until you advance it")
+    parser.add_argument("--json", action="store_true", help="one line of JSON when all is ready")
+    parser.set_defaults(run=_run_up)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError("a port number from 1 to 65535 is needed")
+    return int(text)
+
+
+def _run_up(arguments: argparse.Namespace) -> int:
+    from steadypath import up  # noqa: PLC0415  the other commands do without its imports, and start at once
+
+    return up.run(up.Options(arguments.data, arguments.port, arguments.sample, arguments.fast_forward, arguments.json))
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", metavar="ORIGIN", help="check the running system there as well")
+    parser.add_argument("--key", help="your key for it")
+    parser.set_defaults(run=_run_doctor)
+
+
+def _run_doctor(arguments: argparse.Namespace) -> int:
+    from steadypath import doctor  # noqa: PLC0415  as above
+
+    return DONE if doctor.run(arguments.url, arguments.key) else REFUSED

@@ -1,0 +1,149 @@
+"""Moves clinical time: sets the shared clock, then steps all parts at once until the system is quiet, one due moment at a time.
+
+Quiet is two equal snapshots in a row with nothing due, nothing unsent, nothing in flight, and every published record handled by
+every service that hears its topic. Stepping one service after another hung in a prototype: what one waits for, another holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import aiohttp
+
+from shared.clock import ClockPage
+from steadypath.snapshot import Snapshot, not_quiet
+
+PATIENCE_SECONDS = 60.0
+_STEP = aiohttp.ClientTimeout(total=30, connect=5)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A part that lives on clinical time, and where it is stepped (its address may change when it is started again)."""
+
+    name: str
+    url: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """How far time has come (UTC), and how many records wait for a person."""
+
+    now: datetime
+    parked: int
+
+    def as_json(self) -> dict[str, object]:
+        return {"now": self.now.isoformat(), "parked": self.parked}
+
+
+class NotQuietError(Exception):
+    """No progress for the whole patience. `why`: what is not quiet, a line each."""
+
+    def __init__(self, why: Sequence[str]) -> None:
+        super().__init__("; ".join(why))
+        self.why = tuple(why)
+
+
+class PastError(Exception):
+    """Clinical time never goes back."""
+
+
+class Driver:
+    """The only one that moves a stack's clock. One advance at a time; a second waits for the first."""
+
+    def __init__(
+        self,
+        page: ClockPage,
+        parts: Sequence[Stepped],
+        session: aiohttp.ClientSession,
+        *,
+        key: str,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._page = page
+        self._parts = tuple(parts)
+        self._session = session
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._patience = patience
+        self._one = asyncio.Lock()
+
+    @property
+    def now(self) -> datetime:
+        return self._page.now()
+
+    async def advance_to(self, target: datetime) -> Advanced:
+        """Carry through everything due until `target` (aware). Raises PastError, NotQuietError."""
+        async with self._one:
+            return await self._until(target)
+
+    async def advance_by(self, amount: timedelta) -> Advanced:
+        """As `advance_to`, from where time stands when its turn comes."""
+        async with self._one:
+            return await self._until(self.now + amount)
+
+    async def advance_to_next(self) -> Advanced:
+        """To the next moment at which anything is due; where nothing ever is, time stays."""
+        async with self._one:
+            latest = await self._settle()
+            moment = _next_moment(latest.values(), after=self.now)
+            return _answer(self.now, latest) if moment is None else await self._until(moment)
+
+    async def settle(self) -> Advanced:
+        """Carry through what is due now, without moving time."""
+        async with self._one:
+            return _answer(self.now, await self._settle())
+
+    async def _until(self, target: datetime) -> Advanced:
+        if target < self.now:
+            raise PastError
+        latest = await self._settle()
+        while self.now < target:
+            moment = _next_moment(latest.values(), after=self.now)
+            self._page.set(target if moment is None else min(moment, target))
+            latest = await self._settle()
+        return _answer(self.now, latest)
+
+    async def _settle(self) -> Mapping[str, Snapshot]:
+        """Step everybody until two snapshots in a row are equal and quiet."""
+        before: Mapping[str, Snapshot | None] = {}
+        pause = _FIRST_PAUSE
+        last_progress = time.monotonic()
+        while True:
+            now = await self._step_all()
+            why = not_quiet(now, self.now)
+            if now == before:
+                if not why:
+                    return {name: snapshot for name, snapshot in now.items() if snapshot is not None}
+                if time.monotonic() - last_progress > self._patience:
+                    raise NotQuietError(why)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                before, pause, last_progress = now, _FIRST_PAUSE, time.monotonic()
+
+    async def _step_all(self) -> Mapping[str, Snapshot | None]:
+        snapshots = await asyncio.gather(*(self._step(part) for part in self._parts))
+        return {part.name: snapshot for part, snapshot in zip(self._parts, snapshots, strict=True)}
+
+    async def _step(self, part: Stepped) -> Snapshot | None:
+        """None where a part is not there, or does not answer as agreed: it is waited for."""
+        try:
+            async with self._session.post(part.url(), headers=self._headers, timeout=_STEP) as response:
+                if response.status != 200:
+                    return None
+                return Snapshot.read(await response.json())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return None
+
+
+def _next_moment(snapshots: Iterable[Snapshot], *, after: datetime) -> datetime | None:
+    return min((one.next_due for one in snapshots if one.next_due is not None and one.next_due > after), default=None)
+
+
+def _answer(now: datetime, snapshots: Mapping[str, Snapshot]) -> Advanced:
+    return Advanced(now, sum(snapshot.parked for snapshot in snapshots.values()))

@@ -1,0 +1,152 @@
+"""What runs in an embedded stack and how: PostgreSQL, the broker, the phone simulator and the three services."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from shared.embedded import spawn
+from shared.embedded.postgres import Postgres, PostgresError, free_port
+from shared.events.registry import SERVICES
+from steadypath.errors import CommandError
+from steadypath.folder import DataFolder, Keys
+from steadypath.part import Recipe
+
+DATABASE = "steadypath"
+PHONE = "phone"
+POSTGRES = "postgres"
+KAFKA = "kafka"
+#: Of the caller's own settings only these reach the stack: a real account's credentials must not get into a rehearsal.
+_PASSED_ON = ("STEADYPATH_LOG_LEVEL", "STEADYPATH_OPS_WEBHOOK_URL", "STEADYPATH_CLINIC")
+
+
+@dataclass
+class Recipes:
+    """The addresses of one stack and the recipe of each of its parts."""
+
+    folder: DataFolder
+    keys: Keys
+    origin: str
+    fast_forward: bool
+    session: aiohttp.ClientSession
+    postgres: Postgres
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in (*SERVICES, PHONE)})
+    kafka: str = ""
+
+    def base(self, name: str) -> str:
+        """Where a service or the simulator listens."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def postgres_part(self) -> Recipe:
+        return Recipe(
+            name=POSTGRES,
+            command=self.postgres.command,
+            environment=_clean_environment,
+            ready=lambda: asyncio.to_thread(self.postgres.answers),
+            log=self.folder.log_of(POSTGRES),
+            prepare=self._prepare_postgres,
+            stop_signal=signal.SIGINT,
+        )
+
+    def kafka_part(self) -> Recipe:
+        return Recipe(
+            name=KAFKA,
+            command=lambda: spawn.tied(spawn.python("shared.embedded.kafka")),
+            environment=_clean_environment,
+            ready=self._broker_announced,
+            log=self.folder.log_of(KAFKA),
+            announced=self._remember_broker,
+        )
+
+    def phone_part(self) -> Recipe:
+        return self._http_part(PHONE, "steadypath.phone", "/phone/threads", self._phone_environment)
+
+    def service_part(self, service: str) -> Recipe:
+        return self._http_part(service, f"services.{service}", "/readyz", lambda: self._service_environment(service))
+
+    def migrate(self) -> None:
+        """Database, schemas, roles and tables, brought up to date. Raises CommandError."""
+        try:
+            self.postgres.sql(
+                "select format('create database %I', :'name') where :'name' not in (select datname from pg_database) \\gexec",
+                name=DATABASE,
+            )
+        except PostgresError as error:
+            raise CommandError(str(error)) from error
+        own = {
+            "STEADYPATH_ADMIN_URL": self.postgres.url(database=DATABASE),
+            "STEADYPATH_ROLE_PASSWORDS": str(self.folder.path / "keys"),
+        }
+        command = spawn.tied(spawn.python("shared.db", "migrate", "all"))
+        done = subprocess.run(command, env=_clean_environment() | own, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise CommandError(f"the database could not be brought up to date: {(done.stderr.strip() or '?').splitlines()[-1]}")
+
+    def _prepare_postgres(self) -> None:
+        try:
+            self.postgres.prepare()
+        except PostgresError as error:
+            raise CommandError(str(error)) from error
+
+    def _remember_broker(self, line: str) -> None:
+        self.kafka = json.loads(line)["bootstrap"]
+
+    async def _broker_announced(self) -> bool:
+        return bool(self.kafka)
+
+    def _http_part(self, name: str, module: str, path: str, environment: Callable[[], Mapping[str, str]]) -> Recipe:
+        return Recipe(
+            name=name,
+            command=lambda: spawn.tied(spawn.python(module)),
+            environment=environment,
+            ready=lambda: self.answers(name, path),
+            log=self.folder.log_of(name),
+        )
+
+    async def answers(self, name: str, path: str) -> bool:
+        """Whether a part answers 200 at a path now."""
+        try:
+            async with self.session.get(self.base(name) + path, timeout=aiohttp.ClientTimeout(total=5)) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
+
+    def _shared_environment(self, name: str) -> dict[str, str]:
+        own = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.ports[name]),
+            "KEY": self.keys.key,
+            "PUBLIC_BASE_URL": self.origin,
+            "TWILIO_ACCOUNT_SID": self.keys.twilio_account_sid,
+            "TWILIO_AUTH_TOKEN": self.keys.twilio_auth_token,
+        }
+        if self.fast_forward:
+            own["CLOCK_PAGE"] = str(self.folder.clock_page)
+        return _clean_environment() | {f"STEADYPATH_{key}": value for key, value in own.items()}
+
+    def _service_environment(self, service: str) -> dict[str, str]:
+        return self._shared_environment(service) | {
+            "STEADYPATH_DATABASE_URL": self.postgres.url(f"steadypath_{service}", self.keys.database[service], DATABASE),
+            "STEADYPATH_KAFKA_BOOTSTRAP": self.kafka,
+            "STEADYPATH_DATA_KEY_FILE": str(self.folder.data_key_file),
+            # The simulator itself, not through the origin: a connection that it drops must look dropped to the notifier.
+            "STEADYPATH_TWILIO_API_BASE": self.base(PHONE),
+        }
+
+    def _phone_environment(self) -> dict[str, str]:
+        return self._shared_environment(PHONE) | {
+            "STEADYPATH_PHONE_LEDGER": str(self.folder.ledger),
+            "STEADYPATH_ORIGIN": self.origin,
+        }
+
+
+def _clean_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STEADYPATH_") or name in _PASSED_ON}
+    return kept | {"PYTHONUNBUFFERED": "1"}

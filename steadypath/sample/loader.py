@@ -1,0 +1,80 @@
+"""Reads a sample file and says it to the services. Repeating it changes nothing: every command is a PUT with the same words.
+
+Days in the files count from the first day: "starts: -5" is a plan that began five days before the clinical date on which it is
+loaded, in the patient's own zone, so that each patient stands at another point of the plan whenever the sample is started.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from shared.clock import machine_now
+from shared.events.base import stable_id
+from steadypath.client import Client, ProblemError
+
+
+def load(client: Client, what: str) -> None:
+    """`what`: "clinic" or "patients". Raises CommandError with the first refusal."""
+    content = yaml.safe_load(files("steadypath.sample").joinpath(f"{what}.yaml").read_text("utf-8"))
+    now = _clinical_now(client)
+    for person in content.get("people", []):
+        client.put(f"/notifier/people/{person.pop('id')}", person)
+    for service, body in content.get("clinic", {}).items():
+        client.put(f"/{service}/clinic", body)
+    if content.get("faults"):
+        _faults(client, content["faults"])
+    for patient in content.get("patients", []):
+        _patient(client, patient, now)
+
+
+def _clinical_now(client: Client) -> datetime:
+    try:
+        return datetime.fromisoformat(client.get("/clock")["now"])
+    except ProblemError as error:
+        if error.status != 404:
+            raise
+        return machine_now()  # a stack without a launcher (containers) runs on real time
+
+
+def _faults(client: Client, faults: list[dict[str, Any]]) -> None:
+    """Not over faults that somebody has switched on; no simulator (a real provider) = no fault."""
+    try:
+        if not client.get("/phone/faults").get("faults"):
+            client.put("/phone/faults", {"faults": faults})
+    except ProblemError as error:
+        if error.status not in (404, 405):
+            raise
+
+
+def _patient(client: Client, patient: dict[str, Any], now: datetime) -> None:
+    """Contact and labels before the plan: the first text may be due at once."""
+    identity, plan = patient["id"], patient["plan"]
+    today = now.astimezone(ZoneInfo(plan["zone"])).date()
+    contact = patient["contact"]
+    contact["consent"]["given_on"] = (today + timedelta(days=plan["starts"])).isoformat()
+    client.put(f"/notifier/patients/{identity}", contact)
+    for medicine in plan.get("medicines", []):
+        label = medicine.pop("label", None)
+        if label is not None:
+            path = f"/notifier/medications/{_medication_id(identity, medicine['id'])}/label"
+            client.put(path, {"text": label, "patient": identity})
+    if "care_team" in patient:
+        client.put(f"/adherence/patients/{identity}/care-team", {"chain": patient["care_team"]})
+    plan["starts_on"] = (today + timedelta(days=plan.pop("starts"))).isoformat()
+    for appointment in plan.get("appointments", []):
+        day = today + timedelta(days=appointment.pop("day"))
+        appointment["starts_at"] = f"{day.isoformat()}T{appointment.pop('time')}"
+    client.put(f"/scheduler/patients/{identity}/plan", plan)
+
+
+def _medication_id(patient: str, medicine: str) -> UUID:
+    """As the scheduler makes it: from clinic, patient and medicine (the key belongs to one clinic)."""
+    clinic = stable_id("clinic", os.environ.get("STEADYPATH_CLINIC") or "clinic")
+    return stable_id(clinic, "medication", patient, medicine)

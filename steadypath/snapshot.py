@@ -1,0 +1,82 @@
+"""What a part says of itself after a step, and when all parts together are quiet. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.events.registry import TOPICS
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One part's answer to a step. `published`: last offset by "topic:partition"; `consumed`: next offset to handle, likewise."""
+
+    now: datetime
+    next_due: datetime | None
+    due: int
+    unsent: int
+    in_flight: int
+    parked: int
+    work: int
+    published: Mapping[str, int] = field(default_factory=dict)
+    consumed: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Snapshot:
+        """From the JSON of `POST .../simulation/step`. Raises ValueError where it is not that."""
+        try:
+            due = answer["next_due"]
+            return cls(
+                now=datetime.fromisoformat(answer["now"]),
+                next_due=None if due is None else datetime.fromisoformat(due),
+                due=int(answer["due"]),
+                unsent=int(answer["unsent"]),
+                in_flight=int(answer["in_flight"]),
+                parked=int(answer["parked"]),
+                work=int(answer["work"]),
+                published={str(place): int(offset) for place, offset in answer["published"].items()},
+                consumed={str(place): int(offset) for place, offset in answer["consumed"].items()},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("not a snapshot") from error
+
+
+def not_quiet(snapshots: Mapping[str, Snapshot | None], now: datetime) -> list[str]:
+    """What is not quiet, a line each; empty = quiet. A part that is not there is not quiet."""
+    found: list[str] = []
+    for name, snapshot in snapshots.items():
+        if snapshot is None:
+            found.append(f"{name}: no answer")
+        else:
+            found += [f"{name}: {what}" for what in _own(snapshot, now)]
+    return found + _unread(snapshots)
+
+
+def _own(snapshot: Snapshot, now: datetime) -> list[str]:
+    found = []
+    if snapshot.now != now:
+        found.append("is at another time")
+    if snapshot.due or (snapshot.next_due is not None and snapshot.next_due <= now):
+        found.append(f"{max(snapshot.due, 1)} due")
+    if snapshot.unsent:
+        found.append(f"{snapshot.unsent} events not published")
+    if snapshot.in_flight:
+        found.append(f"{snapshot.in_flight} in flight")
+    return found
+
+
+def _unread(snapshots: Mapping[str, Snapshot | None]) -> list[str]:
+    """Records that a service has published and one that hears the topic has not handled yet."""
+    found = []
+    for writer in snapshots.values():
+        for place, last in (writer.published if writer is not None else {}).items():
+            topic = TOPICS.get(place.rpartition(":")[0])
+            for reader in topic.heard_by if topic is not None else ():
+                snapshot = snapshots.get(reader)
+                handled = 0 if snapshot is None else snapshot.consumed.get(place, 0)
+                if handled <= last:
+                    found.append(f"{reader}: {last + 1 - handled} records of {place} not handled")
+    return found
