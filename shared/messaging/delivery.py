@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -56,9 +56,10 @@ class Delivery:
         self.progress_at = monotonic()
 
     async def deliver(self, records: Records) -> None:
-        """What FastStream calls with every batch. Raises nothing: an exception would be swallowed there, and the records with it."""
+        """What FastStream calls with every batch. Raises nothing: it would swallow an exception, and the records with it."""
         if self.flooded is not None or self.stopping.is_set():
             self._rewind(records)
+            await self._pause(self._knobs.wait_pause)
             return
         self.idle.clear()
         self.busy = len(records)
@@ -108,7 +109,7 @@ class Delivery:
             log.warning("reading a partition again", topic=at.topic, partition=at.partition, repair=number)
         return [record for record in records if TopicPartition(record.topic, record.partition) not in again]
 
-    async def _settle(self, arrived: Sequence[Arrived]):  # type: ignore[no-untyped-def]
+    async def _settle(self, arrived: Sequence[Arrived]) -> AsyncIterator[int]:
         """Yields how many of the records, from the first, have had their effect or are parked."""
         if await self._whole(arrived):
             yield len(arrived)

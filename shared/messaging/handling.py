@@ -50,7 +50,7 @@ class Handling:
             # of seq and of commits is one and the same; and before any row lock, so that tick and delivery never deadlock.
             await lock_keys(conn, self.service, [each.key for each in events])
             await self._in_order(conn, events, buffers, seen)
-            await Unit(conn, now=self.clock.now(), service=self.service, cipher=self.cipher, buffers=buffers).flush()
+            await self.unit(conn, buffers).flush()
         self._count(seen)
         for name in buffers.wakes:
             self.wake(name)
@@ -71,15 +71,17 @@ class Handling:
             else:
                 await self.call(conn, each.envelope, each.event, buffers, seen)
 
+    def unit(self, conn: AsyncConnection, buffers: Buffers, cause: Envelope | None = None) -> Unit:
+        """A unit over the transaction; its owner flushes the buffers before the commit."""
+        return Unit(conn, now=self.clock.now(), service=self.service, cipher=self.cipher, cause=cause, buffers=buffers)
+
     async def call(self, conn: AsyncConnection, envelope: Envelope, event: Event, buffers: Buffers, seen: Counts) -> None:
         """Hands the event to its handler, in a task of its own so that no context variable of one event reaches the next."""
         handler = self.handlers.get(type(event))
         if handler is None:
             seen.without_handler += 1
             return
-        now = self.clock.now()
-        unit = Unit(conn, now=now, service=self.service, cipher=self.cipher, cause=envelope, buffers=buffers)
-        await asyncio.create_task(_run(handler, unit, event))
+        await asyncio.create_task(_run(handler, self.unit(conn, buffers, envelope), event))
         seen.handled += 1
 
     async def park(self, arrived: Arrived, *, error: str, attempts: int) -> bool:

@@ -1,4 +1,4 @@
-"""From a Kafka record to what the delivery works with. Never raises: what cannot be read arrives with its failure, to be parked."""
+"""From a record to what the delivery works with. Never raises: what cannot be read arrives with its failure and is parked."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _id_of_unreadable(record: ConsumerRecord[bytes, bytes]) -> UUID:
 
 
 def _key_of(record: ConsumerRecord[bytes, bytes], event: Event | None) -> UUID:
-    """The patient (or clinic) whose order counts: the event's own, else the record's key, else one that stands for those bytes."""
+    """The patient (or clinic) whose order counts: the event's own, else the record's key, else one made of its bytes."""
     if event is not None:
         return event.key
     try:

@@ -17,7 +17,7 @@ from shared.db import tables_of
 
 
 class Met:
-    """The highest repair number met by partition. `load` again whenever partitions were handed out: another replica may know more."""
+    """The highest repair number met by partition. `forget` when partitions change hands: others may know more."""
 
     def __init__(self, engine: AsyncEngine, service: str) -> None:
         self._engine = engine

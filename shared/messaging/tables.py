@@ -200,7 +200,8 @@ def _parked(metadata: MetaData) -> Table:
         Column("parked_at", _instant(), nullable=False),
         Column("resolved_at", _instant()),
         Column("resolved_by", Text),
-        Column("reason", Text),
+        # Sealed: a person writes it, and may name a patient.
+        Column("reason", LargeBinary),
         UniqueConstraint("event_id", name="parked_event_id"),
         CheckConstraint("state IN ('parked', 'behind', 'replayed', 'discarded')", name="parked_state"),
         CheckConstraint("(state IN ('replayed', 'discarded')) = (resolved_at IS NOT NULL)", name="parked_resolved_at"),
