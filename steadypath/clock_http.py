@@ -1,4 +1,4 @@
-"""`GET /clock` and `POST /clock/advance` (DESIGN.md 6): loopback only, no key. They are the launcher's own, of a rehearsal only."""
+"""`GET /clock` and `POST /clock/advance` (DESIGN.md 6): loopback only, no key. They are the launcher's own, of a rehearsal."""
 
 from __future__ import annotations
 

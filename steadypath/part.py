@@ -119,7 +119,7 @@ class Part:
                 break
             await asyncio.sleep(0.03)
         if required:
-            raise CommandError(f"{self.name} did not start: {_last_line(self.recipe.log)} (all of it: {self.recipe.log})")
+            raise CommandError(f"{self.name} did not start: {last_line(self.recipe.log)} (all of it: {self.recipe.log})")
 
     async def _supervise(self) -> None:
         while True:
@@ -148,7 +148,7 @@ class Part:
         self._failures += 1
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         again = "starting it again" if not seconds else f"starting it again in {seconds:g} s"
-        why = "" if code < 0 else f": {_last_line(self.recipe.log)}"
+        why = "" if code < 0 else f": {last_line(self.recipe.log)}"
         self._report(f"{self.name} {how}{why}; {again}")
         await asyncio.sleep(seconds)
 
@@ -158,12 +158,16 @@ def _rotate(log: Path) -> None:
         log.replace(log.with_suffix(".log.1"))
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
     """The log's last line of text: for a part that refuses its settings that is the reason. Logs hold nothing about patients."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4000))
-            lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+            lines = [
+                line
+                for line in file.read().decode("utf-8", "replace").splitlines()
+                if line.strip() and not line.startswith("(Background on")
+            ]
     except OSError:
         lines = []
     return lines[-1].strip()[:300] if lines else "it said nothing"

@@ -17,7 +17,7 @@ from shared.embedded.postgres import Postgres, PostgresError, free_port
 from shared.events.registry import SERVICES
 from steadypath.errors import CommandError
 from steadypath.folder import DataFolder, Keys
-from steadypath.part import Recipe
+from steadypath.part import Recipe, last_line
 
 DATABASE = "steadypath"
 PHONE = "phone"
@@ -85,9 +85,11 @@ class Recipes:
             "STEADYPATH_ROLE_PASSWORDS": str(self.folder.path / "keys"),
         }
         command = spawn.tied(spawn.python("shared.db", "migrate", "all"))
-        done = subprocess.run(command, env=_clean_environment() | own, capture_output=True, text=True, check=False)
+        log = self.folder.log_of("migrate")
+        with log.open("wb") as file:
+            done = subprocess.run(command, env=_clean_environment() | own, stdout=file, stderr=file, check=False)
         if done.returncode != 0:
-            raise CommandError(f"the database could not be brought up to date: {(done.stderr.strip() or '?').splitlines()[-1]}")
+            raise CommandError(f"the database could not be brought up to date: {last_line(log)} (all of it: {log})")
 
     def _prepare_postgres(self) -> None:
         try:
