@@ -1,0 +1,116 @@
+"""The clinic's settings, its numbers, and the labels of medicines: what the gate and the templates need beside the contact."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from services.notifier.domain.facts import Language
+from services.notifier.storage.hearing_tables import clinic_settings, label
+from shared.defaults import default
+from shared.messaging.unit import Unit
+
+SECTION = "notifier"
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """One clinic's settings. `numbers` are its own in place of defaults.toml [notifier]."""
+
+    clinic_id: UUID
+    name: str
+    zone: str
+    country: str
+    sender: str
+    language: Language
+    crisis_contact_id: UUID | None
+    phone_for_help: str | None
+    numbers: Mapping[str, Any]
+
+    def number(self, name: str) -> Any:
+        return self.numbers.get(name, default(SECTION, name))
+
+
+_COLUMNS = [clinic_settings.c[name] for name in Clinic.__dataclass_fields__]
+
+
+async def clinics(unit: Unit, ids: Collection[UUID]) -> dict[UUID, Clinic]:
+    rows = await unit.conn.execute(select(*_COLUMNS).where(clinic_settings.c.clinic_id.in_(tuple(ids))))
+    return {row.clinic_id: Clinic(**row._mapping) for row in rows}
+
+
+async def clinic(unit: Unit, clinic_id: UUID) -> Clinic | None:
+    return (await clinics(unit, (clinic_id,))).get(clinic_id)
+
+
+async def clinics_of_sender(unit: Unit, sender: str) -> list[Clinic]:
+    """The clinics that text from that number of ours."""
+    rows = await unit.conn.execute(
+        select(*_COLUMNS).where(clinic_settings.c.sender == sender).order_by(clinic_settings.c.clinic_id)
+    )
+    return [Clinic(**row._mapping) for row in rows]
+
+
+async def senders(unit: Unit) -> list[tuple[str, UUID]]:
+    """Every number of ours, each with a clinic that uses it."""
+    rows = await unit.conn.execute(
+        select(clinic_settings.c.sender, clinic_settings.c.clinic_id).order_by(
+            clinic_settings.c.sender, clinic_settings.c.clinic_id
+        )
+    )
+    return list({row.sender: row.clinic_id for row in rows}.items())
+
+
+async def put_clinic(unit: Unit, wanted: Clinic) -> bool:
+    """Stores the settings; whether that changed anything."""
+    known = await clinic(unit, wanted.clinic_id)
+    if known == wanted:
+        return False
+    values = {name: getattr(wanted, name) for name in Clinic.__dataclass_fields__} | {"changed_at": unit.now}
+    statement = insert(clinic_settings).values(values)
+    await unit.conn.execute(statement.on_conflict_do_update(index_elements=["clinic_id"], set_=values))
+    return True
+
+
+async def put_label(unit: Unit, clinic_id: UUID, patient_id: UUID, medication_id: UUID, text: str | None) -> bool:
+    """What a medicine is called in this patient's texts; None takes it away. Whether that changed anything."""
+    row = (await unit.conn.execute(select(label).where(label.c.medication_id == medication_id))).one_or_none()
+    known = None if row is None else _label(unit, row)
+    if known == text and (row is None or row.patient_id == patient_id):
+        return False
+    await unit.conn.execute(delete(label).where(label.c.medication_id == medication_id))
+    if text is not None:
+        sealed = unit.cipher.seal(text, table="label", column="text", row=medication_id)
+        await unit.conn.execute(
+            insert(label).values(
+                medication_id=medication_id, clinic_id=clinic_id, patient_id=patient_id, text_sealed=sealed, changed_at=unit.now
+            )
+        )
+    return True
+
+
+async def label_owner(unit: Unit, medication_id: UUID) -> tuple[UUID, UUID] | None:
+    """Clinic and patient of a medicine's label."""
+    row = (await unit.conn.execute(select(label).where(label.c.medication_id == medication_id))).one_or_none()
+    return None if row is None else (row.clinic_id, row.patient_id)
+
+
+async def forget_labels(unit: Unit, patient_id: UUID) -> None:
+    await unit.conn.execute(delete(label).where(label.c.patient_id == patient_id))
+
+
+def _label(unit: Unit, row: Any) -> str:
+    return unit.cipher.open(row.text_sealed, table="label", column="text", row=row.medication_id)
+
+
+async def labels_of(unit: Unit, patient_ids: Collection[UUID]) -> dict[UUID, dict[UUID, str]]:
+    """By patient: medication id -> what it is called."""
+    found: dict[UUID, dict[UUID, str]] = {}
+    for row in await unit.conn.execute(select(label).where(label.c.patient_id.in_(tuple(patient_ids)))):
+        found.setdefault(row.patient_id, {})[row.medication_id] = _label(unit, row)
+    return found
