@@ -7,7 +7,7 @@ class SteadypathError(Exception):
     """Base of every named failure."""
 
 
-class Transient(SteadypathError):  # noqa: N818 - the policy's name, as handlers raise it
+class Transient(SteadypathError):
     """It may work in a moment (a lock, a connection, a busy peer): bounded retry with back-off, then parked."""
 
 

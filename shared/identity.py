@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import RowMapping, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -125,11 +125,13 @@ async def register(
     return False
 
 
-async def keys_of(conn: AsyncConnection, service: str, clinic_id: UUID) -> Sequence[Row[Any]]:
+async def keys_of(conn: AsyncConnection, service: str, clinic_id: UUID) -> Sequence[RowMapping]:
     """All keys of a clinic, revoked ones too; never a hash."""
     table = house_tables(metadata_for(service)).api_key
     shown = (table.c.key_id, table.c.label, table.c.roles, table.c.person_id, table.c.created_at, table.c.revoked_at)
-    return (await conn.execute(select(*shown).where(table.c.clinic_id == clinic_id).order_by(table.c.created_at))).all()
+    return (
+        (await conn.execute(select(*shown).where(table.c.clinic_id == clinic_id).order_by(table.c.created_at))).mappings().all()
+    )
 
 
 async def revoke(conn: AsyncConnection, service: str, clinic_id: UUID, key_id: UUID, now: datetime) -> bool:

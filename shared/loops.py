@@ -75,8 +75,9 @@ class Loop:
     def _failed(self, error: Exception) -> None:
         self.failures += 1
         self._metrics.passes.labels(self.name, "failed").inc()
-        level = "warning" if is_passing(error) else "error"
-        log.failure("pass failed", error, level=level, name=self.name, attempt=self.failures)
+        log.failure(
+            "pass failed", error, level="warning" if is_passing(error) else "error", name=self.name, attempt=self.failures
+        )
 
     async def forever(self, stopping: asyncio.Event) -> None:
         """Until `stopping`: the run under way is finished, no further one begins."""

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from shared import logs
+from shared.messaging.counts import Counts
 
 #: Seconds; due work is late by a tick, or by an outage.
 _LATENESS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600, 14400)
@@ -31,9 +32,6 @@ class Metrics:
     def _traffic(self) -> None:
         """Events and due work."""
         self.due_lateness = self._histogram("due_lateness_seconds", "Clinical seconds from due to fired", ("kind",), _LATENESS)
-        self.events_published = self._counter("events_published", "Events that the relay published", ("topic",))
-        self.events_handled = self._counter("events_handled", "Events by how they ended", ("topic", "outcome"))
-        self.inbox_duplicates = self._counter("inbox_duplicates", "Events met again and not applied again", ("topic",))
         self.event_lag = self._histogram(
             "event_lag_seconds",
             "Clinical seconds from said to handled (plans.v1: the plan version's)",
@@ -82,6 +80,39 @@ class Metrics:
     def exposition(self) -> bytes:
         """Prometheus text format."""
         return generate_latest(self.registry)
+
+
+#: What messaging counts, by field of `Counts`: (metric, what it means).
+COUNTED = {
+    "handled": ("events_handled", "Events whose handler committed"),
+    "repeats": ("inbox_duplicates", "Events met again and not applied again"),
+    "without_handler": ("events_without_handler", "Events of a known type that this service has no use for"),
+    "parked": ("events_parked", "Events put away for a person"),
+    "parked_behind": ("events_parked_behind", "Events put away because their key waits"),
+    "retried": ("events_retried", "Tries of an event after a transient failure"),
+    "batches": ("batches", "Batches handled in one transaction"),
+    "batches_failed": ("batches_failed", "Batches that were done again record by record"),
+    "commits_failed": ("offset_commits_failed", "Offsets that Kafka did not take"),
+    "read_again": ("partitions_read_again", "Partitions read from the start after a repair"),
+    "published": ("events_published", "Events that the relay published"),
+    "publish_failed": ("publish_failed", "Times the relay could not publish"),
+    "repairs": ("relay_repairs", "Repairs of a broker that forgot"),
+    "lease_lost": ("relay_lease_lost", "Times another relay took over"),
+    "fired": ("due_fired", "Due work fired"),
+    "fires_failed": ("due_batches_failed", "Batches of due work that were done again one by one"),
+    "fires_parked": ("due_parked", "Due work put away for a person"),
+}
+
+
+class MessagingCounts(Collector):
+    """Shows the counts of messaging; they only rise."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for field, (name, text) in COUNTED.items():
+            yield CounterMetricFamily(f"steadypath_{name}", text, value=getattr(self._counts, field))
 
 
 class _RefusedLogFields(Collector):

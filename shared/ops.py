@@ -6,13 +6,14 @@ set (JSON POST, at least once, bounded retries), else as an error in the log. Ei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import aiohttp
-from sqlalchemy import Row, String, cast, exists, func, literal, select, union_all, update
+from sqlalchemy import RowMapping, String, cast, exists, func, literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.db import metadata_for, tables_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from shared.runtime import Runtime
 
 _BATCH = 20
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,80}")
 _TIMEOUT = aiohttp.ClientTimeout(total=8, connect=3)
 #: The webhook's answer is awaited under a lease of so long; a process that dies in between leaves it to the next.
 _LEASE = timedelta(seconds=30)
@@ -87,7 +89,8 @@ class OpsPass:
         """The clinical instant of the next attempt."""
         statement = select(func.min(self._notice.c.next_at)).where(self._notice.c.state == "waiting")
         async with self._runtime.engine.connect() as conn:
-            return (await conn.execute(statement)).scalar_one()
+            due: datetime | None = (await conn.execute(statement)).scalar_one()
+        return due
 
     async def _report_parked(self) -> int:
         """A notice for every parked event or due work that has none: whoever parked it need not think of it."""
@@ -97,24 +100,23 @@ class OpsPass:
             return 0
         async with self._runtime.unit() as unit:
             for row in unsaid:
-                details = {"what": row.what, "type": row.type or "unreadable", "error": row.error or "unknown"}
+                details = {"what": row.what, "type": _plain(row.type), "error": _plain(row.error)}
                 await ops_say(unit, "key-parked", details, dedup=row.ref)
         return len(unsaid)
 
     def _unsaid(self) -> Any:
         tables = tables_of(self._service)
         parked, due = tables.parked, tables.due_work
-        events = select(
-            cast(parked.c.event_id, String).label("ref"), literal("event").label("what"), parked.c.type, parked.c.error
-        ).where(parked.c.state == "parked")
-        work = select(
-            (due.c.kind + "/" + due.c.ref).label("ref"), literal("due-work").label("what"), due.c.kind, due.c.error
-        ).where(due.c.state == "parked")
-        both = union_all(events, work).subquery()
+        # Parked, replayed and parked again is a new thing to say: so the moment is part of what makes a notice the same.
+        event_ref = cast(parked.c.event_id, String) + "@" + cast(parked.c.parked_at, String)
+        work_ref = due.c.kind + "/" + due.c.ref + "@" + cast(due.c.due_at, String)
+        events = select(event_ref.label("ref"), literal("event").label("what"), parked.c.type, parked.c.error)
+        work = select(work_ref.label("ref"), literal("due-work").label("what"), due.c.kind, due.c.error)
+        both = union_all(events.where(parked.c.state == "parked"), work.where(due.c.state == "parked")).subquery()
         said = exists().where(self._notice.c.kind == "key-parked", self._notice.c.dedup == both.c.ref)
         return select(both).where(~said).limit(_BATCH)
 
-    async def _claim(self, now: datetime) -> Sequence[Row[Any]]:
+    async def _claim(self, now: datetime) -> Sequence[RowMapping]:
         """Takes what is due under a lease and counts the attempt before it is made."""
         table = self._notice
         due = (
@@ -131,35 +133,41 @@ class OpsPass:
             .returning(table)
         )
         async with self._runtime.engine.begin() as conn:
-            return (await conn.execute(claimed)).all()
+            rows: Sequence[RowMapping] = (await conn.execute(claimed)).mappings().all()
+        return rows
 
-    async def _deliver(self, notice: Row[Any]) -> bool:
-        log.error("ops notice", kind=notice.kind, notice_id=notice.notice_id, attempt=notice.attempts)
+    async def _deliver(self, notice: RowMapping) -> bool:
+        log.error("ops notice", kind=notice["kind"], notice_id=notice["notice_id"], attempt=notice["attempts"])
         if self._url is None:
             return True
         body = {
             "service": self._service,
-            "kind": notice.kind,
-            "notice_id": str(notice.notice_id),
-            "at": notice.at.isoformat(),
-            "details": notice.details,
+            "kind": notice["kind"],
+            "notice_id": str(notice["notice_id"]),
+            "at": notice["at"].isoformat(),
+            "details": notice["details"],
         }
         try:
             async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.post(self._url, json=body) as answer:
                 delivered = answer.status < 300
                 if not delivered:
-                    log.warning("ops webhook refused", status=answer.status, attempt=notice.attempts)
+                    log.warning("ops webhook refused", status=answer.status, attempt=notice["attempts"])
                 return delivered
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            log.failure("ops webhook unreachable", error, level="warning", attempt=notice.attempts)
+            log.failure("ops webhook unreachable", error, level="warning", attempt=notice["attempts"])
             return False
 
-    async def _settle(self, notice: Row[Any], *, delivered: bool) -> None:
+    async def _settle(self, notice: RowMapping, *, delivered: bool) -> None:
         """Doubling pauses between attempts; after the last one it is given up, which /readyz shows."""
         table = self._notice
-        spent = notice.attempts >= default("shared", "ops_attempts")
+        spent = notice["attempts"] >= default("shared", "ops_attempts")
         state = "delivered" if delivered else "given-up" if spent else "waiting"
-        pause = default("shared", "ops_first_retry") * 2 ** (notice.attempts - 1)
+        pause = default("shared", "ops_first_retry") * 2 ** (notice["attempts"] - 1)
         values = {"state": state, "next_at": self._runtime.clock.now() + pause}
         async with self._runtime.engine.begin() as conn:
-            await conn.execute(update(table).where(table.c.notice_id == notice.notice_id).values(values))
+            await conn.execute(update(table).where(table.c.notice_id == notice["notice_id"]).values(values))
+
+
+def _plain(text: str | None) -> str:
+    """A type or class name as it is; what came from an unreadable record's header only if it looks like one."""
+    return text if text and _NAME.fullmatch(text) else "unreadable"

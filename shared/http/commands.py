@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -97,12 +98,14 @@ def current() -> Command | None:
     return _current.get()
 
 
-def begin(command: Command) -> object:
-    return _current.set(command)
-
-
-def end(token: Any) -> None:
-    _current.reset(token)
+@contextmanager
+def acting_for(command: Command | None) -> Iterator[None]:
+    """Inside the block, units belong to this command; with None, to nobody's: background work started by a request."""
+    token = _current.set(command)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def tables(service: str) -> HouseTables:

@@ -16,11 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.defaults import default
 from shared.http import commands
-from shared.http.commands import Command, DoneBefore, Store
+from shared.http.commands import Command, DoneBefore
 from shared.http.problems import Refusal, is_passing, problem, unexpected
-from shared.logs import bound, log
+from shared.logs import Level, bound, log
 
 if TYPE_CHECKING:
+    from shared.health import Health
     from shared.runtime import Runtime
 
 _QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
@@ -29,10 +30,11 @@ _QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
 class Edge:
     """Wraps the application of one service."""
 
-    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime, health: Health) -> None:
         self._app = app
         self._runtime = runtime
-        self._store = Store(runtime.settings.service, runtime.engine, runtime.cipher)
+        self._store = runtime.store
+        self._health = health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +51,7 @@ class Edge:
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, correlation_id: UUID) -> None:
         try:
+            self._let_in(scope)
             body = await _read(scope, receive)
             if scope["method"] in commands.METHODS:
                 await self._command(scope, body, answer, correlation_id)
@@ -60,22 +63,25 @@ class Edge:
             log.failure("request failed", error, level="warning" if is_passing(error) else "error", route=route_of(scope))
             await answer.give(scope, receive, unexpected(error))
 
+    def _let_in(self, scope: Scope) -> None:
+        if not self._health.serving and scope["path"] not in _QUIET_ROUTES:
+            raise Refusal(problem(503, "The service is starting or stopping.", headers={"Retry-After": "1"}))
+
     async def _command(self, scope: Scope, body: bytes, answer: _Answer, correlation_id: UUID) -> None:
         command = _command_of(scope, body, correlation_id)
-        token = commands.begin(command)
         answer.hold = command.key is not None
         # A step is how a driver asks whether anything is under way: it is not itself under way.
         counted = not scope["path"].endswith("/simulation/step")
         self._runtime.commands_in_flight += counted
         try:
-            await self._app(scope, _once(body, None), answer.send)
+            with commands.acting_for(command):
+                await self._app(scope, _once(body, None), answer.send)
             await self._keep(command, answer)
         except DoneBefore:
             before = await commands.answer_before(command, self._store)
             raise Refusal(before or problem(409, "The same command is being carried out.")) from None
         finally:
             self._runtime.commands_in_flight -= counted
-            commands.end(token)
         await answer.release()
 
     async def _keep(self, command: Command, answer: _Answer) -> None:
@@ -95,7 +101,7 @@ class Edge:
         metrics.request_seconds.labels(method, route).observe(seconds)
         if answer.replayed:
             metrics.replayed.inc()
-        level = "debug" if route in _QUIET_ROUTES else "info"
+        level: Level = "debug" if route in _QUIET_ROUTES else "info"
         log("request", level=level, method=method.lower(), route=route, status=answer.status, seconds=round(seconds, 4))
 
 

@@ -67,7 +67,7 @@ def router(runtime: Runtime) -> APIRouter:
     async def list_keys(caller: Annotated[Caller, Depends(requires("ops"))]) -> list[KeyShown]:
         async with runtime.engine.connect() as conn:
             rows = await identity.keys_of(conn, service, caller.clinic_id)
-        return [KeyShown.model_validate(row, from_attributes=True) for row in rows]
+        return [KeyShown.model_validate(row) for row in rows]
 
     @routes.delete("/keys/{key_id}")
     async def revoke_key(key_id: UUID, caller: Annotated[Caller, Depends(requires("ops"))]) -> Registered:

@@ -1,4 +1,4 @@
-"""Every error answer is problem+json (RFC 9457): what was wrong with which element and what would be accepted, never the value."""
+"""Every error answer is problem+json (RFC 9457): which element was wrong and what would be accepted, never the value."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from shared.errors import DomainError, Transient
+from shared.errors import DomainError
+from shared.messaging.failures import Policy, policy_of
 
 MEDIA_TYPE = "application/problem+json"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,40}")
 _MOST_ERRORS = 20
-#: A detected deadlock, a serialisation failure, a time-out of ours: nothing was done, the same request may work now.
-_PASSING_SQLSTATES = ("40P01", "40001", "25P03", "25P04", "55P03", "57014", "57P01", "53300")
 
 
 class Fault(BaseModel):
@@ -78,18 +76,16 @@ def unexpected(error: Exception) -> Response:
         return problem(503, "Not possible at this moment; nothing was changed. Try again.", headers={"Retry-After": "1"})
     if isinstance(error, UnicodeEncodeError):
         return problem(
-            422, "The request holds text that is not Unicode.", element="body", accepted="Unicode text without lone surrogates"
+            422, "The request holds text that is not Unicode.", element="body", accepted="Unicode without lone surrogates"
         )
     return problem(500, "Something is wrong on our side. It has been logged under this answer's X-Correlation-Id.")
 
 
 def is_passing(error: BaseException) -> bool:
     """Whether the database or a peer is away or busy, rather than something being wrong."""
-    if isinstance(error, Transient | ConnectionError | TimeoutError | PoolTimeoutError | OperationalError | InterfaceError):
-        return True
-    return isinstance(error, DBAPIError) and (
-        error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _PASSING_SQLSTATES
-    )
+    if isinstance(error, IntegrityError | DataError):
+        return False
+    return isinstance(error, OSError | TimeoutError) or policy_of(error) is not Policy.PARK
 
 
 async def _refusal(_request: Request, error: Exception) -> Response:

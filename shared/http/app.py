@@ -1,0 +1,87 @@
+"""The HTTP application of one service: its own routes and the shared ones under its prefix, health at the root."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from shared.health import Health
+from shared.http.edge import Edge
+from shared.http.problems import MEDIA_TYPE, Problem, install
+
+if TYPE_CHECKING:
+    from shared.runtime import Runtime
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description}
+    for status, description in (
+        (401, "No valid key."),
+        (403, "The key does not bear the role."),
+        (404, "There is nothing such in the caller's clinic."),
+        (409, "It cannot be done in the present state."),
+        (422, "Something in the request is not accepted."),
+    )
+}
+
+
+def create_app(runtime: Runtime, health: Health, routers: Sequence[APIRouter]) -> ASGIApp:
+    """`routers` go under the service's prefix; none of them (role worker without simulation) leaves health alone."""
+    prefix = f"/{runtime.settings.service}"
+    app = FastAPI(
+        title=f"Steadypath {runtime.settings.service}",
+        version="1",
+        openapi_url=f"{prefix}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.runtime = runtime
+    install(app)
+    app.include_router(_health_routes(runtime, health))
+    for router in routers:
+        app.include_router(router, prefix=prefix, responses=_PROBLEMS)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to adapt the document
+    return Edge(app, runtime, health)
+
+
+def _health_routes(runtime: Runtime, health: Health) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/livez")
+    async def livez() -> dict[str, bool]:
+        return {"alive": True}
+
+    @routes.get("/readyz")
+    async def readyz() -> JSONResponse:
+        report = await health.report()
+        return JSONResponse(report.as_json(), status_code=200 if report.ready else 503)
+
+    @routes.get("/metrics")
+    async def metrics() -> Response:
+        await health.report()
+        return Response(runtime.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return routes
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The document with problems under their own media type."""
+    if not app.openapi_schema:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        for path in document["paths"].values():
+            for operation in path.values():
+                _name_problems(operation["responses"])
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _name_problems(responses: dict[str, Any]) -> None:
+    for status, response in responses.items():
+        content = response.get("content", {})
+        if status >= "400" and "application/json" in content:
+            content[MEDIA_TYPE] = content.pop("application/json")

@@ -1,0 +1,96 @@
+"""The messaging side of a process, assembled: relay, ticker, consumer, and what every handler and fire gets around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.due import Ticker
+from shared.events.base import Event
+from shared.logs import bound
+from shared.messaging.consumer import Consumer
+from shared.messaging.counts import Counts
+from shared.messaging.handling import Handling
+from shared.messaging.relay import Relay
+from shared.messaging.unit import Fire, Fires, Handlers, Pass, Unit
+from shared.messaging.work import WorkItem
+from shared.metrics import MessagingCounts, Metrics
+
+if TYPE_CHECKING:
+    from shared.runtime import Runtime
+
+HandlerOf = Callable[[Unit, Any], Awaitable[None]]
+
+
+def handling_of(runtime: Runtime, handlers: Handlers, counts: Counts) -> Handling:
+    """How this process handles an event, whether it comes from Kafka or from the parked desk."""
+    return Handling(
+        service=runtime.settings.service,
+        engine=runtime.engine,
+        clock=runtime.clock,
+        cipher=runtime.cipher,
+        handlers={model: watched_handler(handler, runtime.metrics) for model, handler in handlers.items()},
+        counts=counts,
+        wake=runtime.wake,
+    )
+
+
+class Worker:
+    """Role worker (or both): everything that runs without being asked."""
+
+    def __init__(self, runtime: Runtime, handling: Handling, fires: Fires) -> None:
+        settings, counts = runtime.settings, handling.counts
+        self._relay = Relay(
+            engine=runtime.engine, service=settings.service, bootstrap=settings.current_kafka_bootstrap, counts=counts
+        )
+        ticker = Ticker(
+            engine=runtime.engine,
+            service=settings.service,
+            cipher=runtime.cipher,
+            fires={kind: watched_fire(kind, fire, runtime.metrics) for kind, fire in fires.items()},
+            wake=runtime.wake,
+            counts=counts,
+        )
+        self.passes: Sequence[Pass] = (ticker, self._relay)
+        self.consumer = Consumer(handling, bootstrap=settings.current_kafka_bootstrap)
+        runtime.metrics.registry.register(MessagingCounts(counts))
+
+    def alarm(self) -> str | None:
+        """What only a person can mend, though nothing stands still by itself: too many records in a row failed."""
+        return "flood" if self.consumer.delivery.flooded is not None else None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Consumes until `stopping`; the batch under way is finished."""
+        self.consumer.start()
+        try:
+            await stopping.wait()
+        finally:
+            await self.consumer.stop()
+
+    async def close(self) -> None:
+        """Lets another relay lead at once. After the passes have ended."""
+        await self._relay.stop()
+
+
+def watched_handler(handler: HandlerOf, metrics: Metrics) -> HandlerOf:
+    """The handler with its event's lag measured and its correlation id in every line of the log that it writes."""
+
+    async def watched(unit: Unit, event: Event) -> None:
+        if unit.cause is not None:
+            metrics.event_lag.labels(event.topic).observe(max((unit.now - unit.cause.time).total_seconds(), 0.0))
+        with bound(correlation_id=unit.correlation_id, event_type=event.full_type):
+            await handler(unit, event)
+
+    return watched
+
+
+def watched_fire(kind: str, fire: Fire, metrics: Metrics) -> Fire:
+    """The fire with the lateness of its items measured."""
+
+    async def watched(unit: Unit, items: Sequence[WorkItem]) -> None:
+        for item in items:
+            metrics.due_lateness.labels(kind).observe(max((unit.now - item.due_at).total_seconds(), 0.0))
+        await fire(unit, items)
+
+    return watched
