@@ -55,6 +55,8 @@ class ContactFacts:
     labels: Mapping[UUID, str] = field(default_factory=dict)
     #: When the opt-out in force was taken; "once" after an opt-out is counted from here.
     opted_out_at: datetime | None = None
+    #: The inbound text that said so, where it was one: a safe reply to that same text still goes (rule 6).
+    opted_out_by: UUID | None = None
     #: Staff recorded that the patient gave the number for texts, though not yet consent to reminders.
     number_given: bool = False
     #: Who the clinic names for crises, and the number a patient can call for help (both may be unknown).
