@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
+from shared.defaults import duration
 from shared.events.base import Slug, Zone
+
+_HH_MM = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 #: The clinic's own id of something, or ours (a UUID).
 ExternalId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@-]{1,64}$")]
 #: Free text of a person: audited and sealed, never sent on (see events.reason_code).
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-#: ISO 8601 duration.
-Duration = Annotated[str, StringConstraints(pattern=r"^P(?=.)(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+S)?)?$", max_length=24)]
 #: Day of the plan: 1 is `starts_on`. Later of a medicine of its own start, or of a command's `effective_on`.
 Day = Annotated[int, Field(ge=1, le=3650)]
 Days = Annotated[int, Field(ge=1, le=3650)]
@@ -25,12 +28,25 @@ def _wall(value: object) -> object:
     """Exactly HH:MM: seconds, offsets and numbers mean something else than a time of day on a wall."""
     if isinstance(value, time):
         return value
-    if not isinstance(value, str) or len(value) != 5 or value[2] != ":" or not value.replace(":", "0").isascii():
-        raise ValueError("HH:MM")
+    if not isinstance(value, str) or not _HH_MM.fullmatch(value):
+        raise PydanticCustomError("time_of_day", "a local time is needed", {"expected": "a local time such as 08:00"})
     return time.fromisoformat(value)
 
 
+def _span(value: str) -> str:
+    try:
+        duration(value)
+    except (ValueError, OverflowError):
+        accepted = "an ISO 8601 duration such as PT24H or P2D"
+        raise PydanticCustomError("duration", "a duration is needed", {"expected": accepted}) from None
+    return value
+
+
 Wall = Annotated[time, BeforeValidator(_wall)]
+#: ISO 8601 duration of weeks, days, hours, minutes.
+Duration = Annotated[str, StringConstraints(max_length=24), AfterValidator(_span)]
+#: A local date on which anything of a plan can lie.
+PlanDate = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2200, 1, 1))]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -73,9 +89,9 @@ class MedicineBody(Body):
     kind: Literal["steady", "titration", "taper"] = "steady"
     as_needed: bool = False
     rule_sets: list[Slug] = []
-    starts_on: date | None = None
+    starts_on: PlanDate | None = None
     steps: list[StepBody] = []
-    ends_on: date | None = None
+    ends_on: PlanDate | None = None
     replaces: ExternalId | None = None
 
 
@@ -136,7 +152,7 @@ class PlanBody(Body):
 
     zone: Zone | None = None
     routine: dict[Slug, Wall] = {}
-    starts_on: date
+    starts_on: PlanDate
     slots: dict[Slug, SlotBody | Wall] = {}
     medicines: list[MedicineBody] = []
     check_ins: list[CheckInBody] = []
@@ -151,11 +167,11 @@ class DoseChangeBody(Body):
     """`steps` count from `effective_on` = day 1; `doses` is a ladder of one step. With `taper` it is one that ends."""
 
     medicine: ExternalId
-    effective_on: date
+    effective_on: PlanDate
     steps: list[StepBody] | None = None
     doses: list[DoseBody] | None = None
     taper: bool = False
-    ends_on: date | None = None
+    ends_on: PlanDate | None = None
     reason: Reason
 
 
@@ -177,7 +193,7 @@ class RemoveBody(Body):
 
 class PauseBody(Body):
     reason: Reason
-    resume_on: date | None = None
+    resume_on: PlanDate | None = None
 
 
 class ResumeBody(Body):
@@ -206,7 +222,7 @@ class OutcomeBody(Body):
 class ResultBody(Body):
     """That a result is on record, on which local date; its value stays where it was measured."""
 
-    recorded_on: date
+    recorded_on: PlanDate
 
 
 class ClinicBody(Body):

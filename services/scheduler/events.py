@@ -17,7 +17,7 @@ from shared.events.base import stable_id
 
 #: Reasons that may travel. What else a person writes as a reason is text: it goes into the audit, sealed, and nowhere else.
 REASONS = frozenset(
-    [
+    {
         "side-effects",
         "no-response",
         "partial-response",
@@ -38,13 +38,10 @@ REASONS = frozenset(
         "cost",
         "duplicate",
         "entered-in-error",
-        "ladder-step",
-        "course-ended",
-        "plan-changed",
         "clinic-closed",
         "patient-cancelled",
         "clinic-cancelled",
-    ]
+    }
 )
 OTHER = "other"
 

@@ -160,17 +160,12 @@ class Reader:
 
     def appointment(self, raw: str, body: AppointmentBody, zone: str | None, element: str) -> Appointment:
         """A visit at a local wall time. Refused where the time carries an offset, or where no zone says what it means."""
-        if body.starts_at.tzinfo is not None:
-            raise Refused(
-                f"{element}.starts_at".lstrip("."),
-                "wall time has no offset",
-                accepted="local time such as 2026-12-07T10:00, and zone",
-            )
+        if body.starts_at.tzinfo is not None or not 2000 <= body.starts_at.year <= 2200:
+            accepted = "local time without offset such as 2026-12-07T10:00; zone says where"
+            raise Refused(f"{element}starts_at", "not a local wall time", accepted=accepted)
         where = body.zone or zone or self.clinic.zone
         if where is None:
-            raise Refused(
-                f"{element}.zone".lstrip("."), "nobody knows in which zone", accepted="an IANA zone such as America/New_York"
-            )
+            raise Refused(f"{element}zone", "nobody knows in which zone", accepted="an IANA zone such as America/New_York")
         follow_up = self.element_id("follow-up", body.follow_up) if body.follow_up else None
         return Appointment(self.element_id("appointment", raw), body.starts_at, where, follow_up)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -16,6 +17,6 @@ def to_json(plan: Plan) -> dict[str, Any]:
     return dict(_PLAN.dump_python(plan, mode="json"))
 
 
-def from_json(value: dict[str, Any]) -> Plan:
+def from_json(value: Mapping[str, Any]) -> Plan:
     """The plan that `to_json` was given."""
     return _PLAN.validate_python(value)

@@ -1,0 +1,9 @@
+"""`python -m services.scheduler [--role worker|web|both]`"""
+
+from __future__ import annotations
+
+from services.scheduler.app import SPEC
+from shared.service import run
+
+if __name__ == "__main__":
+    run(SPEC)
