@@ -1,0 +1,86 @@
+"""Texts that answer what somebody has just written, drafted: safe reply, confirmation, acknowledgement, help, clarification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from services.notifier.domain.message import MessageDraft, MessageKind
+from services.notifier.storage.clinics import Clinic
+from services.notifier.storage.contact_rows import Contact
+from services.notifier.storage.messages import queue
+from shared.defaults import default
+from shared.messaging.unit import Unit
+
+
+async def say(
+    unit: Unit,
+    to: Contact,
+    kind: MessageKind,
+    template: str,
+    *,
+    reply_id: UUID,
+    cause: UUID,
+    cause_type: str,
+    after: timedelta = timedelta(0),
+    params: Mapping[str, Any] | None = None,
+) -> UUID | None:
+    """Queues one answer to an inbound text; at most one of its kind per text. `after`: not before so long from now."""
+    useful = default("notifier", "safe_reply_useful" if kind == "safe-reply" else "answer_useful")
+    draft = MessageDraft(
+        key=f"reply/{reply_id}/{kind}",
+        kind=kind,
+        clinic_id=to.clinic_id,
+        template=template,
+        cause=cause,
+        cause_type=cause_type,
+        not_before=unit.now + after,
+        useful_until=unit.now + useful,
+        patient_id=to.id if to.is_patient else None,
+        person_id=None if to.is_patient else to.id,
+        reply_id=reply_id,
+        params=dict(params or {}),
+    )
+    return await queue(unit, draft)
+
+
+async def welcome(unit: Unit, to: Contact, cause: UUID) -> UUID | None:
+    """The one welcome of a patient: the privacy warning, what it is not for, HELP and STOP. It goes in the patient's window."""
+    draft = MessageDraft(
+        key=f"welcome/{to.id}",
+        kind="welcome",
+        clinic_id=to.clinic_id,
+        template="welcome",
+        cause=cause,
+        cause_type="contact-changed",
+        not_before=unit.now,
+        useful_until=unit.now + default("notifier", "welcome_useful_for"),
+        patient_id=to.id,
+    )
+    return await queue(unit, draft)
+
+
+async def crisis_unanswered(
+    unit: Unit, of_clinic: Clinic, *, dedup_key: str, nth: int, patient_id: UUID | None, reply_id: UUID, no_text: bool
+) -> bool:
+    """Pages the clinic's own crisis contact, where one is named: nobody has taken the risk wording over. `dedup_key` is the alert's
+    own, `nth` counts the pages. Whether there was anybody to page."""
+    if of_clinic.crisis_contact_id is None:
+        return False
+    draft = MessageDraft(
+        key=f"dedup/{dedup_key}/{nth}",
+        kind="alert",
+        clinic_id=of_clinic.clinic_id,
+        template="alert/watch",
+        cause=reply_id,
+        cause_type="risk-heard",
+        not_before=unit.now,
+        useful_until=unit.now + default("notifier", "alert_useful_for"),
+        patient_id=patient_id,
+        person_id=of_clinic.crisis_contact_id,
+        reply_id=reply_id,
+        params={"severity": "crisis", "alert_kind": "no-text-possible" if no_text else "crisis"},
+    )
+    return await queue(unit, draft) is not None
