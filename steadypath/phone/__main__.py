@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sqlite3
 import sys
 from dataclasses import replace
 
 import uvicorn
 
+from shared.logs import configure
 from steadypath.phone.app import DroppableProtocol, simulator
 from steadypath.phone.settings import PhoneSettings, clock_of
 
@@ -21,6 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", help="address to listen on (default STEADYPATH_PHONE_HOST, 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default STEADYPATH_PHONE_PORT, 8090)")
     given = parser.parse_args(arguments)
+    configure("phone", "simulator")
+    # uvicorn stops in good order on a signal and then raises it once more: by then it must end this process with 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         settings = PhoneSettings.from_env(os.environ)
         settings = replace(settings, host=given.host or settings.host, port=given.port or settings.port)
@@ -41,7 +46,7 @@ async def _serve(settings: PhoneSettings) -> None:
             port=settings.port,
             http=DroppableProtocol,
             access_log=False,  # a list query holds a phone number
-            log_level="warning",
+            log_config=None,
             timeout_graceful_shutdown=2,
         )
         await uvicorn.Server(config).serve()

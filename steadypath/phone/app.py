@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared.clock import Clock
+from shared.logs import log
 from steadypath.phone.ledger import Ledger
 from steadypath.phone.network import Network
 from steadypath.phone.notifier_api import NotifierApi
@@ -44,6 +46,8 @@ async def simulator(settings: PhoneSettings, clock: Clock) -> AsyncIterator[Fast
         notifier = NotifierApi(settings, session)
         pump = Pump(network, Webhooks(settings, session), clock)
         tasks = [asyncio.create_task(pump.run()), asyncio.create_task(notifier.watch())]
+        for task in tasks:
+            task.add_done_callback(_must_live)
         try:
             yield _app(Rest(settings, network, pump), PhoneApi(network, pump, clock, notifier))
         finally:
@@ -59,6 +63,7 @@ def _app(rest: Rest, phone: PhoneApi) -> FastAPI:
     app.include_router(rest.router())
     app.include_router(phone.router())
     app.add_exception_handler(Refusal, _twilio_error)
+    app.add_exception_handler(Exception, _crashed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_api_route("/livez", _well, include_in_schema=False)
@@ -71,12 +76,17 @@ async def _well() -> dict[str, str]:
     return {"status": "ok"}
 
 
+def _must_live(task: asyncio.Task[None]) -> None:
+    """A simulator that no longer calls back must not look well: it ends, and whoever started it starts it again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.failure("phone background task died", error)
+        signal.raise_signal(signal.SIGTERM)
+
+
 async def _stop(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+    await asyncio.gather(*tasks, return_exceptions=True)  # what one died of was said by _must_live
 
 
 def _twilio_error(_: Request, error: Exception) -> Response:
@@ -85,6 +95,11 @@ def _twilio_error(_: Request, error: Exception) -> Response:
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
     return JSONResponse(error.body(), error.status, headers=headers)
+
+
+def _crashed(request: Request, error: Exception) -> Response:
+    log.failure("phone request failed", error)
+    return _twilio_error(request, refusal(20500))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -44,7 +44,7 @@ def resource(message: Message, account: str) -> dict[str, Any]:
 
 def select(messages: Iterable[Message], query: Mapping[str, str], now: datetime) -> list[Message]:
     """Those that fit To, From and DateSent, the newest first; one that lags behind in the list is left out."""
-    tests = [(_before(name, value)) for name, value in query.items() if name.startswith("DateSent") and value]
+    tests = [_span(name, value) for name, value in query.items() if name.startswith("DateSent") and value]
     found = [
         message
         for message in messages
@@ -56,14 +56,19 @@ def select(messages: Iterable[Message], query: Mapping[str, str], now: datetime)
     return sorted(found, key=lambda message: message.n, reverse=True)
 
 
-def _before(name: str, value: str) -> tuple[datetime, datetime]:
-    """The half-open span that a DateSent filter lets through. Whole days where a date is given, as documented."""
+def _span(name: str, value: str) -> tuple[datetime, datetime]:
+    """The half-open span that a DateSent filter lets through: whole UTC days where a date is given, as documented.
+
+    The SDK sends a date as its midnight, so a midnight counts as the date; `DateSent=` is always a day.
+    """
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise refusal(20001, name) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    end = moment + (timedelta(days=1) if len(value) == 10 else timedelta(seconds=1))
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    moment = midnight if name == "DateSent" else moment
+    end = moment + (timedelta(days=1) if moment == midnight else timedelta(seconds=1))
     least, most = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     return {"DateSent": (moment, end), "DateSent<": (least, end), "DateSent>": (moment, most)}.get(name, (least, most))
 

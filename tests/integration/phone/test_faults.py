@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import httpx
@@ -62,6 +63,28 @@ def test_hang_holds_the_connection_and_takes_nothing(phone: Simulator) -> None:
     assert phone.ledger() == []
     assert phone.send(ANNA).sid
     until(lambda: "hang" in phone.get("/phone/state")["troubles"][0]["text"], "the hang is on the page")
+
+
+def test_it_stops_in_good_order_though_a_connection_hangs(phone: Simulator) -> None:
+    phone.faults({"fault": "hang"})
+    url = f"{phone.url}/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+    form = {"To": ANNA, "From": LINE, "Body": "Hi"}
+    ends: list[str] = []
+
+    def wait_in_vain() -> None:
+        try:
+            ends.append(str(httpx.post(url, data=form, auth=(ACCOUNT, TOKEN), timeout=30).status_code))
+        except httpx.TransportError as error:
+            ends.append(type(error).__name__)
+
+    waiting = threading.Thread(target=wait_in_vain)
+    waiting.start()
+    until(lambda: bool(phone.get("/phone/state")["troubles"]), "the request hangs")
+    assert phone.process is not None
+    phone.process.terminate()
+    assert phone.process.wait(timeout=8) == 0
+    waiting.join(timeout=8)
+    assert ends
 
 
 def test_list_lag_hides_from_the_list_and_not_from_fetch(phone: Simulator) -> None:
