@@ -51,7 +51,10 @@ class Cluster:
         return str((await self._admin.describe_cluster())["cluster_id"])
 
     async def ensure_topics(self, topics: Iterable[str], partitions: int) -> None:
-        """Makes topics that are missing: through CreateTopics, or by asking for them where the broker makes them when asked."""
+        """Makes topics that are missing: through CreateTopics, or by asking for them where the broker makes them when asked.
+
+        In production they are there before we start, replicated (the `topics` step of compose); ours have one replica.
+        """
         existing = set(await self._admin.list_topics())
         missing = [topic for topic in topics if topic not in existing]
         if not missing:
@@ -65,7 +68,7 @@ class Cluster:
 
     async def _create(self, topics: list[str], partitions: int) -> None:
         answer = await self._admin.create_topics(
-            [NewTopic(name=topic, num_partitions=partitions, replication_factor=-1) for topic in topics]
+            [NewTopic(name=topic, num_partitions=partitions, replication_factor=1) for topic in topics]
         )
         for error in answer.to_object()["topic_errors"]:
             if error["error_code"] and for_code(error["error_code"]) is not TopicAlreadyExistsError:

@@ -127,8 +127,9 @@ async def _prunable_edge(conn: AsyncConnection, service: str, knobs: Knobs) -> i
         sql(
             service,
             "SELECT max(window_hi) FROM ~relay_batch b WHERE complete AND confirmed "
-            "AND published_machine < clock_timestamp() - :keep AND window_hi <= coalesce((SELECT min(window_lo) "
-            "FROM ~relay_batch WHERE NOT confirmed OR published_machine >= clock_timestamp() - :keep), b.window_hi)",
+            "AND published_machine < clock_timestamp() - CAST(:keep AS interval) AND window_hi <= coalesce(("
+            "SELECT min(window_lo) FROM ~relay_batch WHERE NOT confirmed "
+            "OR published_machine >= clock_timestamp() - CAST(:keep AS interval)), b.window_hi)",
         ),
         {"keep": knobs.keep_published},
     )

@@ -27,6 +27,6 @@ async def prune(conn: AsyncConnection, service: str, keep: timedelta, limit: int
     statement = sql(
         service,
         "DELETE FROM ~inbox WHERE event_id IN (SELECT event_id FROM ~inbox "
-        "WHERE received_machine < clock_timestamp() - :keep ORDER BY received_machine LIMIT :limit)",
+        "WHERE received_machine < clock_timestamp() - CAST(:keep AS interval) ORDER BY received_machine LIMIT :limit)",
     )
     return (await conn.execute(statement, {"keep": keep, "limit": limit})).rowcount

@@ -90,7 +90,8 @@ class Memory:
             await conn.execute(self._sql("INSERT INTO ~relay_lease (one) VALUES (true) ON CONFLICT DO NOTHING"))
             taken = await conn.execute(
                 self._sql(
-                    "UPDATE ~relay_lease SET epoch = epoch + 1, holder = :me, lease_until_machine = clock_timestamp() + :ttl "
+                    "UPDATE ~relay_lease SET epoch = epoch + 1, holder = :me, "
+                    "lease_until_machine = clock_timestamp() + CAST(:ttl AS interval) "
                     "WHERE holder IS NULL OR lease_until_machine < clock_timestamp() "
                     "RETURNING epoch, repair, repair_from, incarnation, lasts"
                 ).columns(lasts=JSONB),
@@ -103,7 +104,8 @@ class Memory:
         """Renews the lease and locks its row to the end of the transaction. Raises LeaseLost."""
         held = await conn.execute(
             self._sql(
-                "UPDATE ~relay_lease SET lease_until_machine = clock_timestamp() + :ttl WHERE epoch = :epoch AND holder = :me "
+                "UPDATE ~relay_lease SET lease_until_machine = clock_timestamp() + CAST(:ttl AS interval) "
+                "WHERE epoch = :epoch AND holder = :me "
                 "RETURNING epoch, repair, repair_from, incarnation, lasts"
             ).columns(lasts=JSONB),
             {"me": self._holder, "epoch": epoch, "ttl": self._knobs.lease},
