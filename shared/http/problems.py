@@ -68,6 +68,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DomainError, _domain)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Refusal, _refusal)
+    # Starlette answers with this and raises the error on: the edge logs it.
+    app.add_exception_handler(Exception, _unexpected)
 
 
 def unexpected(error: Exception) -> Response:
@@ -91,6 +93,10 @@ def is_passing(error: BaseException) -> bool:
 async def _refusal(_request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return error.answer
+
+
+async def _unexpected(_request: Request, error: Exception) -> Response:
+    return unexpected(error)
 
 
 async def _domain(_request: Request, error: Exception) -> Response:

@@ -87,7 +87,9 @@ class Toy:
                     raise Transient("a busy peer")
                 if body.kind == "break":
                     raise RuntimeError("canary-value-in-an-exception")
-                await unit.plan_work("toy", str(patient), unit.now, key=patient, clinic_id=caller.clinic_id, data={"count": body.count})
+                await unit.plan_work(
+                    "toy", str(patient), unit.now, key=patient, clinic_id=caller.clinic_id, data={"count": body.count}
+                )
             return Noted(patient=patient, runs=self.runs)
 
         @routes.get("/patients/{raw}/note")
