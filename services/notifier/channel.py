@@ -35,11 +35,17 @@ async def failed(unit: Unit, clinic_id: UUID, reason: str, code: int | None = No
         insert(channel_incident).values(**values).on_conflict_do_nothing().returning(channel_incident.c.id)
     )
     if opened.scalar_one_or_none() is None:
-        await unit.conn.execute(update(channel_incident).where(channel_incident.c.cleared_at.is_(None)).values(probe_at=again))
+        await try_later(unit)
         return
     _say(unit, clinic_id, new, reason, opened=True)
     details: dict[str, str | int] = {"reason": reason} if code is None else {"reason": reason, "code": code}
     await ops_say(unit, "channel-down", details, dedup=f"channel-down/{new}")
+
+
+async def try_later(unit: Unit) -> None:
+    """Nothing learnt: the next try of an open incident is put off."""
+    open_one = channel_incident.c.cleared_at.is_(None)
+    await unit.conn.execute(update(channel_incident).where(open_one).values(probe_at=unit.now + _PROBE))
 
 
 async def works(unit: Unit) -> None:

@@ -1,13 +1,12 @@
 """What becomes of a text, whoever learns it: the answer to the request, a callback, a look at the provider, or nobody.
 
-Each function runs in a transaction that holds the locks of everybody concerned, reads the attempt again and moves attempt and text
-together. Whoever comes second changes nothing, so the order in which the four learn it does not matter.
+Each function runs in a transaction that holds the locks of everybody concerned, reads the attempt again and moves attempt and
+text together. Whoever comes second changes nothing, so the order in which the four learn it does not matter.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import cast
 from uuid import UUID
 
 from services.notifier import said
@@ -176,4 +175,4 @@ def next_look(known: Attempt, now: datetime) -> datetime | None:
 
 def next_poll(known: Attempt, accepted_at: datetime, now: datetime) -> datetime | None:
     """When an accepted text that is not finished is looked at again; None once eleven hours have passed."""
-    return next((accepted_at + after for after in cast(tuple[timedelta, ...], _POLLS) if accepted_at + after > now), None)
+    return next((accepted_at + after for after in _POLLS if accepted_at + after > now), None)

@@ -30,7 +30,7 @@ _HOUR = timedelta(hours=1)
 
 @dataclass
 class Group:
-    """The facts of a group, at `now`. What the gate lets through in this group counts against the next text of the same person."""
+    """The facts of a group, at `now`. What the gate lets through counts against the next text of the same person."""
 
     now: datetime
     facts: Mapping[UUID, ContactFacts]
@@ -46,7 +46,8 @@ class Group:
         """Where this text's hours are counted: the plan's zone for a patient, their own for the care team."""
         facts = self.facts.get(text.contact_id)
         plan = self.plans.get(text.patient_id) if text.patient_id else None
-        named = facts.zone if text.person_id is not None and facts is not None else plan and plan.zone
+        where = plan if text.person_id is None else facts
+        named = None if where is None else where.zone
         return named if is_zone(named) else None
 
     def passed(self, text: Message) -> None:

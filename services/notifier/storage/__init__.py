@@ -10,6 +10,6 @@ from shared.db import metadata_for
 SERVICE = "notifier"
 METADATA: MetaData = metadata_for(SERVICE)
 
-from services.notifier.storage import tables  # noqa: E402  tables are declared on METADATA above
+from services.notifier.storage import hearing_tables, tables  # noqa: E402  tables are declared on METADATA above
 
-__all__ = ["METADATA", "SERVICE", "tables"]
+__all__ = ["METADATA", "SERVICE", "hearing_tables", "tables"]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.message import MAY_HAVE_LEFT, MessageDraft, MessageKind, MessageState, may_move
@@ -223,3 +223,76 @@ async def last_texts(unit: Unit, contact_id: UUID, limit: int = 5) -> Sequence[M
 
 async def mark_asked(unit: Unit, wanted: UUID) -> None:
     await unit.conn.execute(update(message).where(message.c.id == wanted).values(asked=True))
+
+
+async def last_of_kinds(
+    unit: Unit, people: Collection[UUID], kinds: Collection[MessageKind]
+) -> Mapping[tuple[UUID, MessageKind], datetime]:
+    """(person, kind) -> when the last text of that kind went, or may have gone."""
+    statement = (
+        select(message.c.contact_id, message.c.kind, func.max(message.c.created_at))
+        .where(message.c.contact_id.in_(people), message.c.kind.in_(kinds), message.c.state.in_(tuple(MAY_HAVE_LEFT)))
+        .group_by(message.c.contact_id, message.c.kind)
+    )
+    return {(row[0], row[1]): row[2] for row in await unit.conn.execute(statement)}
+
+
+#: Which goes first when more are due than can go at once.
+_URGENCY: Mapping[MessageKind, int] = {"safe-reply": 0, "alert": 1, "opt-out-confirmation": 2, "help": 2, "dose": 4}
+
+
+def _due(now: datetime, *, channel_open: bool) -> ColumnElement[bool]:
+    """With the channel down nothing is consumed; what has become useless is still said so."""
+    queued = message.c.state == "queued"
+    return and_(queued, message.c.not_before <= now) if channel_open else and_(queued, message.c.useful_until <= now)
+
+
+async def due(unit: Unit, limit: int, *, channel_open: bool) -> Sequence[Message]:
+    """Texts for the gate, the most urgent first. Read without locks: read them `again` once everybody is locked."""
+    urgency = case(_URGENCY, value=message.c.kind, else_=3)
+    urgency = case((message.c.kind.in_(("check-in", "education", "welcome", "verification")), 5), else_=urgency)
+    statement = select(*COLUMNS).where(_due(unit.now, channel_open=channel_open))
+    rows = await unit.conn.execute(statement.order_by(urgency, message.c.not_before, message.c.id).limit(limit))
+    return [message_of(row) for row in rows]
+
+
+async def again(unit: Unit, texts: Sequence[Message], *, channel_open: bool) -> Sequence[Message]:
+    """Those of the texts that are still due, in the same order, their rows held until the end of the transaction."""
+    wanted = [text.id for text in texts]
+    due_still = and_(message.c.id.in_(wanted), _due(unit.now, channel_open=channel_open))
+    rows = await unit.conn.execute(select(*COLUMNS).where(due_still).order_by(message.c.id).with_for_update(skip_locked=True))
+    found = {row.id: message_of(row) for row in rows}
+    return [found[each] for each in wanted if each in found]
+
+
+async def next_due(unit: Unit, *, channel_open: bool) -> datetime | None:
+    """When the next queued text is to go to the gate."""
+    column = message.c.not_before if channel_open else message.c.useful_until
+    found: datetime | None = (await unit.conn.execute(select(func.min(column)).where(message.c.state == "queued"))).scalar_one()
+    return found
+
+
+async def waiting_for_digest(unit: Unit, contact_id: UUID) -> Sequence[Message]:
+    """Alerts of a person that wait to go together."""
+    waiting = and_(message.c.contact_id == contact_id, message.c.state == "queued", message.c.waits_for == "digest")
+    return [message_of(row) for row in await unit.conn.execute(select(*COLUMNS).where(waiting).order_by(message.c.id))]
+
+
+async def tries(unit: Unit, wanted: UUID) -> int:
+    """How often this text provably did not leave."""
+    found = await unit.conn.execute(select(message.c.tries).where(message.c.id == wanted))
+    return int(found.scalar_one_or_none() or 0)
+
+
+async def lock_keys_of(unit: Unit, attempt_id: UUID) -> tuple[UUID, ...]:
+    """Whom to lock before an attempt is touched; nobody where there is no such attempt."""
+    statement = select(*COLUMNS).join(attempt, attempt.c.message_id == message.c.id).where(attempt.c.id == attempt_id)
+    row = (await unit.conn.execute(statement)).one_or_none()
+    return () if row is None else message_of(row).lock_keys
+
+
+async def queued_for_alert(unit: Unit, alert_id: UUID) -> Sequence[Message]:
+    """Pages of an alert that have not left, their rows held."""
+    wanted = and_(message.c.alert_id == alert_id, message.c.state == "queued")
+    rows = await unit.conn.execute(select(*COLUMNS).where(wanted).order_by(message.c.id).with_for_update())
+    return [message_of(row) for row in rows]
