@@ -1,0 +1,180 @@
+"""The driver against parts that misbehave in the ways that real ones do: late, restarted, busy, silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+
+from shared.clock import ClockPage
+from shared.events.base import TOPIC_DUE
+from steadypath.driver import Driver, NotQuietError, PastError, Stepped
+
+START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+PLACE = f"{TOPIC_DUE}:0"
+
+
+@dataclass
+class Clockwork:
+    """A part with things due; each is done in the step after its time has come. Speaks HTTP as a real one does."""
+
+    page: ClockPage
+    due: list[datetime] = field(default_factory=list)
+    done: list[datetime] = field(default_factory=list)
+    published: dict[str, int] = field(default_factory=dict)
+    consumed: dict[str, int] = field(default_factory=dict)
+    silent_for: int = 0
+    busy_for: int = 0
+    steps: int = 0
+    catches_up_with: Clockwork | None = None
+
+    async def step(self, _request: web.Request) -> web.Response:
+        self.steps += 1
+        if self.silent_for > 0:
+            self.silent_for -= 1
+            return web.Response(status=503)
+        now = self.page.now()
+        ready = [moment for moment in self.due if moment <= now]
+        self.done += ready
+        self.due = [moment for moment in self.due if moment > now]
+        if ready:
+            self.published[PLACE] = self.published.get(PLACE, -1) + len(ready)
+        self.busy_for = max(0, self.busy_for - 1)
+        answer = self._snapshot(now)
+        if self.catches_up_with is not None:  # a record takes a while from writer to reader
+            self.consumed = {place: last + 1 for place, last in self.catches_up_with.published.items()}
+        return web.json_response(answer)
+
+    def _snapshot(self, now: datetime) -> dict[str, Any]:
+        return {
+            "now": now.isoformat(),
+            "next_due": min(self.due).isoformat() if self.due else None,
+            "due": 0,
+            "unsent": 0,
+            "in_flight": self.busy_for,
+            "parked": 0,
+            "published": self.published,
+            "consumed": self.consumed,
+            "work": len(self.done),
+        }
+
+
+@asynccontextmanager
+async def driven(page: ClockPage, parts: dict[str, Clockwork], *, patience: float = 5.0) -> AsyncIterator[Driver]:
+    app = web.Application()
+    for name, part in parts.items():
+        app.router.add_post(f"/{name}/simulation/step", part.step)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        async with ClientSession() as session:
+            stepped = [Stepped(name, lambda name=name: f"{origin}/{name}/simulation/step") for name in parts]  # type: ignore[misc]
+            yield Driver(page, stepped, session, key="k", patience=patience)
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> ClockPage:
+    return ClockPage(tmp_path / "clock", start=START)
+
+
+def run(page: ClockPage, parts: dict[str, Clockwork], act: Callable[[Driver], Awaitable[object]], patience: float = 5.0) -> None:
+    async def whole() -> None:
+        async with driven(page, parts, patience=patience) as driver:
+            await act(driver)
+
+    asyncio.run(whole())
+
+
+def hours(*amounts: float) -> list[datetime]:
+    return [START + timedelta(hours=amount) for amount in amounts]
+
+
+def test_every_moment_on_the_way_is_stood_at(page: ClockPage) -> None:
+    seen: list[datetime] = []
+
+    class Watching(Clockwork):
+        async def step(self, request: web.Request) -> web.Response:
+            seen.append(self.page.now())
+            return await super().step(request)
+
+    parts = {"scheduler": Clockwork(page, hours(1, 3)), "phone": Watching(page, hours(2))}
+    run(page, parts, lambda driver: driver.advance_by(timedelta(hours=4)))
+    assert sorted(set(seen)) == [START, *hours(1, 2, 3, 4)]
+
+
+def test_it_does_not_answer_before_every_reader_has_handled_every_record(page: ClockPage) -> None:
+    writer = Clockwork(page, hours(1))
+    readers = {name: Clockwork(page, catches_up_with=writer) for name in ("notifier", "adherence")}
+    run(page, {"scheduler": writer, **readers}, lambda driver: driver.advance_to(hours(1)[0]))
+    assert writer.published == {PLACE: 0}
+    assert [reader.consumed for reader in readers.values()] == [{PLACE: 1}, {PLACE: 1}]
+
+
+def test_next_goes_to_the_next_moment_and_stays_where_nothing_is_due(page: ClockPage) -> None:
+    parts = {"scheduler": Clockwork(page, hours(5))}
+
+    async def twice(driver: Driver) -> None:
+        assert (await driver.advance_to_next()).now == hours(5)[0]
+        assert (await driver.advance_to_next()).now == hours(5)[0]
+
+    run(page, parts, twice)
+
+
+def test_a_part_that_is_started_again_on_the_way_is_waited_for(page: ClockPage) -> None:
+    part = Clockwork(page, hours(1), silent_for=5)
+    run(page, {"scheduler": part}, lambda driver: driver.advance_by(timedelta(hours=2)))
+    assert part.done == hours(1)
+
+
+def test_what_is_in_flight_is_waited_for(page: ClockPage) -> None:
+    part = Clockwork(page, busy_for=7)
+    run(page, {"notifier": part}, lambda driver: driver.settle())
+    assert part.busy_for == 0
+
+
+def test_without_progress_it_says_who_is_not_quiet(page: ClockPage) -> None:
+    reader = Clockwork(page)
+    parts = {"scheduler": Clockwork(page, hours(1)), "notifier": reader, "adherence": Clockwork(page, silent_for=10**6)}
+
+    async def give_up(driver: Driver) -> None:
+        with pytest.raises(NotQuietError) as caught:
+            await driver.advance_by(timedelta(hours=1))
+        assert "adherence: no answer" in caught.value.why
+
+    run(page, parts, give_up, patience=0.2)
+
+
+def test_time_never_goes_back(page: ClockPage) -> None:
+    async def back(driver: Driver) -> None:
+        with pytest.raises(PastError):
+            await driver.advance_to(START - timedelta(seconds=1))
+
+    run(page, {"scheduler": Clockwork(page)}, back)
+    assert page.now() == START
+
+
+def test_a_moment_costs_few_steps(page: ClockPage) -> None:
+    part = Clockwork(page, hours(*range(1, 101)))
+    run(
+        page,
+        {
+            "scheduler": part,
+            "notifier": Clockwork(page, catches_up_with=part),
+            "adherence": Clockwork(page, catches_up_with=part),
+        },
+        lambda driver: driver.advance_by(timedelta(hours=100)),
+    )
+    assert len(part.done) == 100
+    assert part.steps <= 100 * 5 + 10
