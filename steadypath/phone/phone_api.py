@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +25,8 @@ from steadypath.phone.wire import MAX_BODY
 PAGE = Path(__file__).parent / "page"
 _FILES = {"phone.css": "text/css", "phones.css": "text/css", "page.js": "text/javascript", "phones.js": "text/javascript",
           "faults.js": "text/javascript", "api.js": "text/javascript"}  # fmt: skip
+#: Machine seconds for which a list of threads waits for the names of its phones.
+NAMES_WITHIN = 1.0
 Number = Annotated[str, Field(pattern=r"^\+[1-9]\d{6,14}$")]
 
 
@@ -130,7 +134,9 @@ class PhoneApi:
     async def threads(self) -> list[dict[str, Any]]:
         """Each number's texts, as DESIGN.md 6."""
         if not self.notifier.contacts:
-            await self.notifier.refresh()
+            with suppress(TimeoutError):  # the names are an extra: a clinic that is slow must not hide the texts
+                async with asyncio.timeout(NAMES_WITHIN):
+                    await self.notifier.refresh()
         return view.threads(self.network.state, self.notifier.contacts)
 
     async def reply(self, text: ReplyIn) -> ReplyOut:

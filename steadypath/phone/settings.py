@@ -59,7 +59,7 @@ def clock_of(settings: PhoneSettings) -> Clock:
 
 
 def _text(env: Mapping[str, str], name: str) -> str:
-    file = env.get(f"STEADYPATH_{name}_FILE")
-    if file:
-        return Path(file).read_text(encoding="utf-8").strip()
-    return env.get(f"STEADYPATH_{name}", "")
+    """The variable itself, else the file that NAME_FILE names: the same order as shared/settings.py."""
+    direct = env.get(f"STEADYPATH_{name}", "")
+    file = env.get(f"STEADYPATH_{name}_FILE", "")
+    return Path(file).read_text(encoding="utf-8").strip() if file and not direct else direct
