@@ -1,0 +1,40 @@
+"""Composition root of the notifier: sending and hearing, declared once. Nothing else wires."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from services.notifier import callbacks, switch
+from services.notifier.domain.templates import load
+from services.notifier.handlers import adherence, due, plans
+from services.notifier.http import messages
+from services.notifier.reconcile import Reconciler
+from services.notifier.sender import Sender
+from services.notifier.storage import METADATA, SERVICE
+from services.notifier.twilio_client import Provider
+from services.notifier.webhook import Webhooks
+from shared.messaging.unit import Handlers, Pass
+from shared.runtime import Runtime
+from shared.service import ServiceSpec
+
+HANDLERS: Handlers = {**plans.HANDLERS, **due.HANDLERS, **adherence.HANDLERS}
+
+
+def router(runtime: Runtime) -> APIRouter:
+    """Every route of the notifier; the provider's need a signature, all others a key."""
+    webhooks = Webhooks.from_settings(runtime.settings)
+    routes = APIRouter()
+    for part in (messages.router(runtime), switch.router(runtime), callbacks.router(runtime, webhooks)):
+        routes.include_router(part)
+    return routes
+
+
+def passes(runtime: Runtime) -> Sequence[Pass]:
+    """What a worker of the notifier does beside handling events: sending, and asking what became of what was sent."""
+    provider = Provider(runtime.settings)
+    return (Sender(runtime, provider, load()), Reconciler(runtime, provider))
+
+
+SPEC = ServiceSpec(name=SERVICE, handlers=HANDLERS, fires={}, tables=METADATA, router=router, passes=passes)

@@ -1,0 +1,1 @@
+"""The notifier's migrations; see shared/schema.py."""
