@@ -105,6 +105,8 @@ async def put_plan(unit: Unit, clinic_id: UUID, patient_id: UUID, external: str 
     if outcome == "unchanged" and statement.row is not None and _same_names(statement, unit.cipher):
         return Outcome(patient_id, outcome, change.plan)
     sealed = plans.seal_names(_all_names(statement, unit.cipher), unit.cipher, patient_id)
+    if statement.row is not None:
+        await versions.catch_up(unit, [statement.row])
     row = statement.row or Stored(clinic_id, change.plan, {}, sealed)
     row = replace(row, stated=definition.to_json(statement.plan), names=sealed, plan=change.plan)
     return await _save(unit, row, change, "changed" if outcome == "unchanged" else outcome)
@@ -138,10 +140,11 @@ Decide = Callable[[Plan, Reader], Change]
 async def change(unit: Unit, clinic_id: UUID, patient_id: UUID, external: str | None, decide: Decide) -> Outcome:
     """Any command on a plan that there is. 404 where there is none, 409 where its state is in the way, 422 for the rest."""
     await unit.lock(patient_id)
-    row = (await plans.load(unit.conn, [patient_id])).get(patient_id)
-    _own(row, clinic_id)
-    if row is None:
+    found = (await plans.load(unit.conn, [patient_id])).get(patient_id)
+    _own(found, clinic_id)
+    if found is None:
         raise DomainError("id", "This patient has no plan.", accepted="a patient whose plan has been put", status=404)
+    row = (await versions.catch_up(unit, [found]))[patient_id]
     clinic = (await clinics.load(unit.conn, [clinic_id]))[clinic_id]
     names = plans.open_names(row, unit.cipher)
     reader = Reader(patient_id, clinic, names.patient or external)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.scheduler import events, numbers, versions
-from services.scheduler.domain import expansion, ladder, lateness
+from services.scheduler.domain import ladder, lateness
 from services.scheduler.storage import clinics, occurrences, parked, plans
 from services.scheduler.storage.occurrences import Ending, Placed
 from services.scheduler.storage.plans import Stored
@@ -27,6 +27,7 @@ async def fire(unit: Unit, items: Sequence[WorkItem]) -> None:
     """Everything that has come due for these patients. They are locked, and their due work is deleted with this transaction."""
     waiting = await _put_off_parked(unit, items)
     rows = await plans.load(unit.conn, [item.key for item in items if item.key not in waiting])
+    rows = await versions.catch_up(unit, list(rows.values()))
     changed = await _advance(unit, rows)
     standing = await plans.load(unit.conn, changed) if changed else {}
     rows = {**rows, **standing}
@@ -85,18 +86,8 @@ async def _say_due(unit: Unit, rows: Mapping[UUID, Stored]) -> None:
 async def _plan_ahead(unit: Unit, rows: Mapping[UUID, Stored]) -> dict[UUID, Stored]:
     """Plans two days ahead for whom less than one is left: all their occurrences in one insert."""
     least, horizon = default("scheduler", "planned_again_at"), unit.now + default("scheduler", "planned_ahead")
-    short = [row for row in rows.values() if row.plan.status == "active" and _left(row, unit.now) <= least]
-    own = await clinics.load(unit.conn, {row.clinic_id for row in short}) if short else {}
-    fresh = [
-        Placed(row.plan.patient_id, row.clinic_id, row.plan.zone, row.plan.version, one)
-        for row in short
-        if row.plan.zone is not None
-        for one in expansion.occurrences(row.plan, row.horizon_at or unit.now, horizon, numbers.rules(own[row.clinic_id].numbers))
-    ]
-    await occurrences.plan(unit.conn, fresh)
-    await plans.move_horizons(unit.conn, {row.plan.patient_id: horizon for row in short})
-    ahead = {row.plan.patient_id: replace(row, horizon_at=horizon) for row in short}
-    return {**rows, **ahead}
+    short = [row for row in rows.values() if row.plan.status == "active" and row.plan.zone and _left(row, unit.now) <= least]
+    return {**rows, **await versions.plan_until(unit, short, horizon)}
 
 
 def _left(row: Stored, now: datetime) -> timedelta:

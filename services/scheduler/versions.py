@@ -41,6 +41,32 @@ def moved(row: Stored, change: Change) -> Moved:
     return Moved(replace(row, plan=change.plan), change.facts)
 
 
+async def catch_up(unit: Unit, rows: Sequence[Stored]) -> dict[UUID, Stored]:
+    """Plans what nobody planned while everything was down for longer than is planned ahead: it belongs to the version that stood
+    then, and becomes visible as expired. Before any new version, else it would vanish with the old one."""
+    behind = [
+        row
+        for row in rows
+        if row.plan.status == "active" and row.plan.zone is not None and row.horizon_at is not None and row.horizon_at < unit.now
+    ]
+    return {**{row.plan.patient_id: row for row in rows}, **await plan_until(unit, behind, unit.now)}
+
+
+async def plan_until(unit: Unit, rows: Sequence[Stored], horizon: datetime) -> dict[UUID, Stored]:
+    """Plans these patients' occurrences from their horizon to the new one, all in one insert."""
+    if not rows:
+        return {}
+    own = await clinics.load(unit.conn, {row.clinic_id for row in rows})
+    fresh = [
+        _placed(row, one)
+        for row in rows
+        for one in expansion.occurrences(row.plan, row.horizon_at or unit.now, horizon, numbers.rules(own[row.clinic_id].numbers))
+    ]
+    await occurrences.plan(unit.conn, fresh)
+    await plans.move_horizons(unit.conn, {row.plan.patient_id: horizon for row in rows})
+    return {row.plan.patient_id: replace(row, horizon_at=horizon) for row in rows}
+
+
 async def save(unit: Unit, changes: Sequence[Moved]) -> dict[UUID, datetime | None]:
     """Writes new versions and everything that follows from them. The patients are locked. Answers when each is due next."""
     patients = [one.row.plan.patient_id for one in changes]

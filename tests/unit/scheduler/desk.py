@@ -54,8 +54,10 @@ class Desk:
     facts: list[Fact] = field(default_factory=list)
 
     def apply(self, change: Change) -> None:
+        """A new version; `change` was decided on the plan as `catch_up` left it."""
         if not change.facts:
             return
+        self.catch_up()
         assert change.plan.version == self.plan.version + len(change.facts)
         self.plan = change.plan
         self.facts += change.facts
@@ -73,6 +75,13 @@ class Desk:
             self.rows[gone].state = "withdrawn"
             self.withdrawn.append((gone, self.plan.version))
 
+    def catch_up(self) -> None:
+        """What nobody planned while everything was down belongs to the version that stood then."""
+        if self.plan.status == "active" and self.horizon < self.now:
+            for one in expansion.occurrences(self.plan, self.horizon, self.now, RULES):
+                self.rows.setdefault(one.id, Row(one, "planned"))
+            self.horizon = self.now
+
     def _say(self, one: Occurrence) -> None:
         self.said.append(Said(one, self.plan.version, self.now, self.plan.status))
 
@@ -84,6 +93,7 @@ class Desk:
     def tick(self, now: datetime) -> None:
         """One firing at `now`: as the ticker does it, in the same order."""
         self.now = now
+        self.catch_up()
         self.apply(ladder.advance(self.plan, now))
         due = [row for row in self.rows.values() if row.state == "planned" and row.occurrence.due_at <= now]
         for verdict in lateness.judge([row.occurrence for row in due], now, RULES):
