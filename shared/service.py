@@ -63,6 +63,8 @@ class ServiceSpec:
     router: Callable[[Runtime], APIRouter]
     passes: Callable[[Runtime], Sequence[Pass]] = _no_passes
     on_start: Callable[[Runtime], Awaitable[None]] | None = None
+    #: Static pages at the root of the origin (the care board).
+    pages: Callable[[], APIRouter] | None = None
 
 
 def run(spec: ServiceSpec, argv: Sequence[str] | None = None) -> None:
@@ -118,7 +120,7 @@ class Process:
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
-            create_app(self.runtime, self._health, self._routers()),
+            create_app(self.runtime, self._health, self._routers(), self._pages()),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -136,6 +138,11 @@ class Process:
             stepper = simulation.Stepper(runtime, self._loops, self._consumer, handled=self._worker.consumer.handled)
             routers.append(simulation.router(stepper))
         return routers
+
+    def _pages(self) -> list[APIRouter]:
+        if self._spec.pages is None or self.runtime.settings.role == "worker":
+            return []
+        return [self._spec.pages()]
 
     async def main(self) -> int:
         """The exit code."""

@@ -29,8 +29,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(runtime: Runtime, health: Health, routers: Sequence[APIRouter]) -> ASGIApp:
-    """`routers` go under the service's prefix; none of them (role worker without simulation) leaves health alone."""
+def create_app(runtime: Runtime, health: Health, routers: Sequence[APIRouter], pages: Sequence[APIRouter] = ()) -> ASGIApp:
+    """`routers` go under the service's prefix; none of them (role worker without simulation) leaves health alone. `pages` are
+    static pages at the root, outside the API: they hold nothing of anybody and need no key."""
     prefix = f"/{runtime.settings.service}"
     app = FastAPI(
         title=f"Steadypath {runtime.settings.service}",
@@ -45,6 +46,8 @@ def create_app(runtime: Runtime, health: Health, routers: Sequence[APIRouter]) -
     app.include_router(_health_routes(runtime, health))
     for router in routers:
         app.include_router(router, prefix=prefix, responses=_PROBLEMS)
+    for page in pages:
+        app.include_router(page, include_in_schema=False)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to adapt the document
     return Edge(app, runtime, health)
 

@@ -34,7 +34,7 @@ class FollowUp:
         return FollowUpOutcome(self.state, self.source, self.outcome_at)  # type: ignore[arg-type]
 
 
-def _follow_up(row: Row[Any]) -> FollowUp:
+def follow_up_of(row: Row[Any]) -> FollowUp:
     return FollowUp(
         row.follow_up_id,
         row.clinic_id,
@@ -52,17 +52,17 @@ def _follow_up(row: Row[Any]) -> FollowUp:
 
 async def get(unit: Unit, follow_up_id: UUID) -> FollowUp | None:
     row = (await unit.conn.execute(select(follow_ups).where(follow_ups.c.follow_up_id == follow_up_id))).first()
-    return None if row is None else _follow_up(row)
+    return None if row is None else follow_up_of(row)
 
 
 async def by_occurrence(unit: Unit, occurrence_id: UUID) -> FollowUp | None:
     row = (await unit.conn.execute(select(follow_ups).where(follow_ups.c.occurrence_id == occurrence_id))).first()
-    return None if row is None else _follow_up(row)
+    return None if row is None else follow_up_of(row)
 
 
 async def of_patient(unit: Unit, patient_id: UUID) -> list[FollowUp]:
     rows = await unit.conn.execute(select(follow_ups).where(follow_ups.c.patient_id == patient_id))
-    return [_follow_up(row) for row in rows]
+    return [follow_up_of(row) for row in rows]
 
 
 async def put(unit: Unit, one: FollowUp, **fresh: Any) -> None:

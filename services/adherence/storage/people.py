@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.adherence.domain.alerts import Turn
 from services.adherence.storage.tables import clinics, holds, incidents, patients, risks
+from shared.errors import DomainError
 from shared.events.messages import ChannelIncidentV1, ContactSnapshot
 from shared.events.plans import PlanSnapshot
 from shared.messaging.unit import Unit
@@ -95,6 +96,14 @@ async def patient(unit: Unit, clinic_id: UUID, patient_id: UUID) -> Patient:
 async def _put(unit: Unit, clinic_id: UUID, patient_id: UUID, values: dict[str, Any]) -> None:
     statement = insert(patients).values(patient_id=patient_id, clinic_id=clinic_id, **values)
     await unit.conn.execute(statement.on_conflict_do_update(index_elements=["patient_id"], set_=values))
+
+
+async def known_or_new(unit: Unit, clinic_id: UUID, patient_id: UUID) -> Patient:
+    """The patient of this clinic, or one nobody has heard of yet. DomainError 404 where the id is another clinic's."""
+    found = await patient(unit, clinic_id, patient_id)
+    if found.clinic_id != clinic_id:
+        raise DomainError("patient", "there is no such patient", accepted="an id of a patient of this clinic", status=404)
+    return found
 
 
 async def put_chain(unit: Unit, clinic_id: UUID, patient_id: UUID, chain: Sequence[Member]) -> None:

@@ -35,7 +35,7 @@ _WHY = "('not-asked', 'not-delivered', 'delivered-but-silent', 'record-incomplet
 
 def _table(name: str, *columns: SchemaItem) -> Table:
     """A table whose rows each bear their clinic."""
-    return Table(name, metadata, *columns, Column("clinic_id", _UUID, nullable=False))
+    return Table(name, metadata, Column("clinic_id", _UUID, nullable=False), *columns)
 
 
 def _flag(name: str) -> Column[bool]:
@@ -265,7 +265,6 @@ monitoring = _table(
     Column("monitoring_id", _UUID, nullable=False),
     Column("due_on", Date, nullable=False),
     Column("deadline_at", _INSTANT, nullable=False),
-    _flag("deadline_passed"),
     Index("monitoring_by_id", "monitoring_id"),
 )
 results = _table(

@@ -1,0 +1,98 @@
+"""messages.v1: what happened to texts, what came back, and how a patient can be reached."""
+
+from __future__ import annotations
+
+from services.adherence.commands import alerts, outcomes, reach, replies
+from services.adherence.domain.silence import Fact, FactKind
+from services.adherence.storage import people
+from shared.events import messages
+from shared.events.messages import (
+    ChannelIncidentV1,
+    ContactEvent,
+    MessageDeliveredV1,
+    MessageEvent,
+    MessageSentV1,
+    MessageUnconfirmedV1,
+    MessageUndeliveredV1,
+    MessageWithheldV1,
+    ReplyReceivedV1,
+    RiskHeardV1,
+)
+from shared.messaging.unit import Handlers, Unit
+
+
+async def _about_occurrence(unit: Unit, event: MessageEvent, known: Fact) -> None:
+    """A fact about the patient's own text on an occurrence; a text of a running conversation is not the asking itself."""
+    if event.patient_id is not None and event.occurrence_id is not None and event.request_id is None:
+        await outcomes.fact(unit, event.clinic_id, event.patient_id, event.occurrence_id, known)
+
+
+async def on_sent(unit: Unit, event: MessageSentV1) -> None:
+    await _about_occurrence(unit, event, Fact(event_id(unit), "sent", event.at))
+
+
+async def on_delivered(unit: Unit, event: MessageDeliveredV1) -> None:
+    await _about_occurrence(unit, event, Fact(event_id(unit), "delivered", event.at))
+
+
+async def on_undelivered(unit: Unit, event: MessageUndeliveredV1) -> None:
+    await _about_occurrence(unit, event, Fact(event_id(unit), "undelivered", event.at))
+    if event.alert_id is not None:
+        await alerts.text_did_not_go(unit, event.alert_id, event.person_id)
+
+
+async def on_unconfirmed(unit: Unit, event: MessageUnconfirmedV1) -> None:
+    kind: FactKind = "unconfirmed-final" if event.final else "unconfirmed"
+    await _about_occurrence(unit, event, Fact(event_id(unit), kind, event.at))
+    if event.alert_id is not None and event.final:
+        await alerts.text_did_not_go(unit, event.alert_id, event.person_id)
+
+
+async def on_withheld(unit: Unit, event: MessageWithheldV1) -> None:
+    await _about_occurrence(unit, event, Fact(event_id(unit), "withheld", event.at, value=event.why))
+    if event.alert_id is not None:
+        await alerts.text_did_not_go(unit, event.alert_id, event.person_id)
+
+
+async def on_reply(unit: Unit, event: ReplyReceivedV1) -> None:
+    if event.person_id is not None:
+        await replies.from_care_team(unit, event)
+    elif event.patient_id is not None:
+        await replies.from_patient(unit, event, event.patient_id)
+
+
+async def on_risk_heard(unit: Unit, event: RiskHeardV1) -> None:
+    await reach.risk_heard(unit, event)
+
+
+async def on_contact(unit: Unit, event: ContactEvent) -> None:
+    """The newest snapshot of how the patient can be reached. Contacts of the care team are the notifier's business."""
+    if event.person_id is None and event.patient_id is not None:
+        await reach.contact_changed(unit, event, event.patient_id)
+
+
+async def on_channel_incident(unit: Unit, event: ChannelIncidentV1) -> None:
+    """Silence while the channel is down is the channel's: no alert comes of it. Ops hears of the incident from the notifier."""
+    await people.put_incident(unit, event)
+
+
+event_id = replies.event_id
+
+HANDLERS: Handlers = {
+    messages.MessageSentV1: on_sent,
+    messages.MessageDeliveredV1: on_delivered,
+    messages.MessageUndeliveredV1: on_undelivered,
+    messages.MessageUnconfirmedV1: on_unconfirmed,
+    messages.MessageWithheldV1: on_withheld,
+    messages.ReplyReceivedV1: on_reply,
+    messages.RiskHeardV1: on_risk_heard,
+    messages.ContactChangedV1: on_contact,
+    messages.PreferenceChangedV1: on_contact,
+    messages.PatientOptedOutV1: on_contact,
+    messages.PatientOptedInV1: on_contact,
+    messages.TextsPausedV1: on_contact,
+    messages.TextsResumedV1: on_contact,
+    messages.NumberSuspectV1: on_contact,
+    messages.ContactSuspendedV1: on_contact,
+    messages.ChannelIncidentV1: on_channel_incident,
+}

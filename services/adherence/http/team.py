@@ -1,0 +1,97 @@
+"""Who is responsible: the clinic's zone and chains, and a patient's care team. Their names and numbers are the notifier's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fastapi import APIRouter, Depends
+from pydantic import AfterValidator, Field
+
+from services.adherence.http.parts import Body, Json, Wait, care_team, set_up
+from services.adherence.storage import people
+from services.adherence.storage.people import Clinic, Member
+from shared.defaults import default, duration
+from shared.http import Caller, patient_id, person_id
+from shared.runtime import Runtime
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("an IANA zone name such as America/New_York is needed") from None
+    return name
+
+
+class MemberBody(Body):
+    """`person`: our id or the clinic's own. `wait`: how long they have before it is the next one's turn (default PT30M)."""
+
+    person: Annotated[str, Field(min_length=1, max_length=64)]
+    wait: Wait | None = None
+    #: A gap in doses goes to prescribers first.
+    role: Literal["prescriber", "therapist", "coordinator"] | None = None
+
+
+Chain = Annotated[list[MemberBody], Field(min_length=1, max_length=20)]
+
+
+class ClinicBody(Body):
+    """`chain` is the clinic's on-call, and the chain of every patient without a care team."""
+
+    zone: Annotated[str, Field(max_length=64), AfterValidator(_zone)]
+    chain: Chain
+    crisis_chain: Chain | None = None
+
+
+class CareTeamBody(Body):
+    chain: Chain
+
+
+def _members(caller: Caller, chain: list[MemberBody] | None) -> tuple[Member, ...]:
+    return tuple(
+        Member(
+            person_id(caller, each.person),
+            duration(each.wait) if each.wait is not None else default("adherence", "default_wait"),
+            each.role,
+        )
+        for each in chain or ()
+    )
+
+
+def _shown(chain: tuple[Member, ...]) -> list[Json]:
+    return [
+        {"person": str(each.person), "wait": f"PT{int(each.wait.total_seconds() // 60)}M", "role": each.role} for each in chain
+    ]
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    router = APIRouter(tags=["care team"])
+
+    @router.put("/clinic")
+    async def put_clinic(body: ClinicBody, caller: Annotated[Caller, Depends(set_up)]) -> Json:
+        """Sets the clinic's zone, its chain and, where there is one, its crisis chain. Running alerts keep their own chain."""
+        async with runtime.unit() as unit:
+            await unit.lock(caller.clinic_id)
+            one = Clinic(body.zone, _members(caller, body.chain), _members(caller, body.crisis_chain))
+            await people.put_clinic(unit, caller.clinic_id, one)
+        return {"zone": one.zone, "chain": _shown(one.chain), "crisis_chain": _shown(one.crisis_chain)}
+
+    @router.get("/clinic")
+    async def get_clinic(caller: Annotated[Caller, Depends(care_team)]) -> Json:
+        async with runtime.unit() as unit:
+            one = await people.clinic(unit, caller.clinic_id)
+        return {"zone": one.zone, "chain": _shown(one.chain), "crisis_chain": _shown(one.crisis_chain)}
+
+    @router.put("/patients/{patient}/care-team")
+    async def put_care_team(patient: str, body: CareTeamBody, caller: Annotated[Caller, Depends(set_up)]) -> Json:
+        """Sets who is responsible for the patient, in what order. Running alerts keep the chain they were raised with."""
+        identity = patient_id(caller, patient)
+        async with runtime.unit() as unit:
+            await unit.lock(identity)
+            await people.known_or_new(unit, caller.clinic_id, identity)
+            chain = _members(caller, body.chain)
+            await people.put_chain(unit, caller.clinic_id, identity, chain)
+        return {"patient": str(identity), "chain": _shown(chain)}
+
+    return router

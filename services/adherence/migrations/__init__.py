@@ -1,0 +1,1 @@
+"""Adherence's migrations; see shared/schema.py."""

@@ -1,0 +1,63 @@
+"""Due work: windows that close, deadlines that pass, reminders. One fire per kind; each item is looked at afresh as it fires."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.adherence.commands import alerts, followups, outcomes, reach, watch
+from services.adherence.storage import followups as follow_up_rows
+from services.adherence.storage import people
+from shared.defaults import default
+from shared.due import Fires, WorkItem
+from shared.messaging.unit import Unit
+
+
+async def close_windows(unit: Unit, items: Sequence[WorkItem]) -> None:
+    """Closes each window, or, where an outage let it fire late, first waits a moment for what other topics say of it."""
+    for item in items:
+        late = unit.now - item.due_at > default("adherence", "late_by")
+        if late and not item.data.get("waited"):
+            again = unit.now + default("adherence", "late_by")
+            await unit.plan_work(item.kind, item.ref, again, key=item.key, clinic_id=item.clinic_id, data={"waited": True})
+        else:
+            await outcomes.close_window(unit, UUID(item.ref))
+
+
+async def pass_follow_up_deadlines(unit: Unit, items: Sequence[WorkItem]) -> None:
+    for item in items:
+        one = await follow_up_rows.get(unit, UUID(item.ref))
+        if one is not None and not one.deadline_passed and one.expected:
+            await followups.deadline_passed(unit, one, followups.GUARD)
+
+
+async def pass_alert_deadlines(unit: Unit, items: Sequence[WorkItem]) -> None:
+    for item in items:
+        await alerts.deadline_passed(unit, UUID(item.ref))
+
+
+async def remind_of_crisis_pauses(unit: Unit, items: Sequence[WorkItem]) -> None:
+    for item in items:
+        await reach.remind_of_pause(unit, item.clinic_id, UUID(item.ref))
+
+
+async def check_gaps(unit: Unit, items: Sequence[WorkItem]) -> None:
+    for item in items:
+        patient = await people.patient(unit, item.clinic_id, item.key)
+        await watch.check_gap(unit, patient, UUID(item.ref), watch.GAP_CHECK)
+
+
+async def pass_monitoring_deadlines(unit: Unit, items: Sequence[WorkItem]) -> None:
+    for item in items:
+        await followups.monitoring_deadline(unit, UUID(item.ref))
+
+
+FIRES: Fires = {
+    "dose-window": close_windows,
+    "check-in-window": close_windows,
+    followups.GUARD: pass_follow_up_deadlines,
+    alerts.DEADLINE: pass_alert_deadlines,
+    reach.REMINDER: remind_of_crisis_pauses,
+    watch.GAP_CHECK: check_gaps,
+    followups.MONITORING: pass_monitoring_deadlines,
+}
