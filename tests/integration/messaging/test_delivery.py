@@ -1,0 +1,312 @@
+"""The delivery: every failure waits, is tried again or is parked; nothing lost, nothing spun, nothing leaked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import TopicPartition
+from faststream import AckPolicy
+
+from shared.errors import DomainError, Transient
+from shared.events.base import Event
+from shared.events.due import DueWithdrawnV1
+from shared.events.messages import ChannelIncidentV1
+from shared.messaging import codec
+from shared.messaging.broker import consuming_broker
+from shared.messaging.cluster import Cluster
+from shared.messaging.unit import Unit
+from tests.integration.messaging.bench import CLINIC, NOON, QUICK, Bench, Heard, stopped, until, with_flood, withdrawn
+
+
+def headers(event: Event, *, event_type: str | None = None, **more: bytes | None) -> list[tuple[str, bytes | None]]:
+    """Whole and right headers, but for what the test puts in their place."""
+    made = codec.headers_of(
+        event, event_id=uuid4(), service="scheduler", now=NOON, correlation_id=uuid4(), causation_id=None, traceparent=None
+    )
+    made["ce_type"] = event_type or made["ce_type"]
+    return [*((name, value.encode()) for name, value in made.items() if name not in more), *more.items()]
+
+
+def record(event: Event, **more: Any) -> dict[str, Any]:
+    return {"key": str(event.key).encode(), "value": codec.body_of(event), "headers": headers(event), **more}
+
+
+async def parked(bench: Bench) -> list[tuple[str, str | None]]:
+    """State and error of what is parked, in order."""
+    return [(row[0], row[1]) for row in await bench.query("SELECT state, error FROM ~parked ORDER BY seq")]
+
+
+async def committed(bench: Bench, topic: str = "due.v1") -> int:
+    cluster = Cluster(bench.bootstrap, client_id="test")
+    await cluster.start()
+    told = await cluster.confirmed("steadypath.notifier", [topic])
+    await cluster.stop()
+    return sum(said.next_offset for said in told.values())
+
+
+async def test_default_ack_policy_is_not_used() -> None:
+    async def nothing(_records: Any) -> None:
+        return None
+
+    _, subscriber = consuming_broker("127.0.0.1:1", "notifier", QUICK, nothing, None)  # type: ignore[arg-type]
+    assert subscriber.ack_policy is AckPolicy.MANUAL
+
+
+async def test_a_failing_record_is_parked_and_never_spins(bench: Bench) -> None:
+    """NACK_ON_ERROR gave thousands of deliveries in two seconds; here each record has exactly one try, and order goes on."""
+    heard, bad, good = Heard(), uuid4(), uuid4()
+    tries: list[UUID] = []
+
+    def fail(event: DueWithdrawnV1) -> BaseException | None:
+        tries.append(event.patient_id)
+        return ValueError("John Doe, +15551234") if event.patient_id == bad else None
+
+    heard.fail = fail
+    await bench.raw(record(withdrawn(bad)), record(withdrawn(good)))
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: heard.of(good) and handling.counts.parked == 1)
+    assert await parked(bench) == [("parked", "ValueError")]
+    # Once in the batch at most, once alone.
+    assert tries.count(bad) <= 2
+
+
+async def test_a_body_that_is_no_event_is_parked_visibly_with_a_silent_logger(bench: Bench) -> None:
+    one, other, third = withdrawn(uuid4()), withdrawn(uuid4()), withdrawn(uuid4(), 3)
+    heard, handling = Heard(), None
+    await bench.raw(record(one, value=b"{not json"), record(other, value=b'{"clinic_id": "x"}'), record(third))
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: handling.counts.parked == 2 and heard.events)
+    assert await parked(bench) == [("parked", "BodyUnreadable")] * 2
+    assert heard.of(third.patient_id) == [3]
+
+
+async def test_a_header_that_is_not_utf8_or_null_is_parked_not_lost(bench: Bench) -> None:
+    one, other, third = withdrawn(uuid4()), withdrawn(uuid4()), withdrawn(uuid4(), 3)
+    heard = Heard()
+    await bench.raw(
+        record(one, headers=headers(one, traceparent=b"\xff\xfe")),
+        record(other, headers=headers(other, ce_time=None)),
+        record(third),
+    )
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: handling.counts.parked == 2 and heard.events)
+    assert await parked(bench) == [("parked", "HeaderUnreadable")] * 2
+    kept = await bench.query("SELECT key, body FROM ~parked ORDER BY seq")
+    assert {row[0] for row in kept} == {one.patient_id, other.patient_id}
+    assert {row[1] for row in kept} == {codec.body_of(one), codec.body_of(other)}
+
+
+async def test_an_event_of_a_newer_producer_is_parked(bench: Bench) -> None:
+    event = withdrawn(uuid4())
+    await bench.raw(record(event, headers=headers(event, event_type="due-withdrawn.v9")))
+    handling = bench.handling(Heard())
+    bench.consumer(handling)
+    await until(lambda: handling.counts.parked == 1)
+    assert await parked(bench) == [("parked", "UnknownEvent")]
+
+
+async def test_a_known_event_without_a_handler_is_confirmed_and_counted(bench: Bench) -> None:
+    handling = bench.handling(Heard())
+    handling.handlers = {}
+    await bench.raw(record(withdrawn(uuid4())))
+    consumer = bench.consumer(handling)
+    await until(lambda: handling.counts.without_handler == 1 and sum(consumer.positions().values()) == 1)
+    assert await parked(bench) == []
+
+
+async def test_only_the_offsets_of_the_records_done_are_committed(bench: Bench) -> None:
+    """While one record waits for the database, nothing after it on its partition is committed, whatever else is done."""
+    heard, handling = Heard(), None
+    waits = ConnectionRefusedError("the database is away")
+    bad, gone = uuid4(), [True]
+    heard.fail = lambda event: waits if gone[0] and event.patient_id == bad else None
+    await bench.raw(*(record(withdrawn(bad, n), partition=0) for n in range(3)))
+    handling = bench.handling(heard)
+    consumer = bench.consumer(handling)
+    await until(lambda: consumer.delivery.waiting)
+    assert await committed(bench) == 0
+    assert await parked(bench) == []
+    gone[0] = False
+    await until(lambda: heard.of(bad) == [0, 1, 2])
+    assert not consumer.delivery.waiting
+    await until(lambda: consumer.positions().get("due.v1:0") == 3)
+    assert await committed(bench) == 3
+
+
+async def test_commits_name_partitions_and_never_the_position_of_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = Heard()
+    consumer = bench.consumer(bench.handling(heard))
+    await until(lambda: consumer.assigned() > 0)
+    kafka, calls = consumer._kafka(), []
+    assert kafka is not None
+    commit = kafka.commit
+
+    async def watched(offsets: Any = None) -> None:
+        calls.append(offsets)
+        await commit(offsets)
+
+    monkeypatch.setattr(kafka, "commit", watched)
+    await bench.raw(record(withdrawn(uuid4()), partition=2))
+    await until(lambda: calls)
+    assert all(list(offsets) == [TopicPartition("due.v1", 2)] for offsets in calls)
+
+
+async def test_context_variables_do_not_leak_between_events(bench: Bench) -> None:
+    patient_of: ContextVar[str] = ContextVar("patient_of", default="none")
+    met: list[str] = []
+
+    async def look(unit: Unit, event: DueWithdrawnV1) -> None:
+        met.append(patient_of.get())
+        patient_of.set(str(event.patient_id))
+
+    heard = Heard(on_event=look)
+    await bench.raw(*(record(withdrawn(uuid4(), n), partition=0) for n in range(4)))
+    bench.consumer(bench.handling(heard))
+    await until(lambda: len(met) == 4)
+    assert met == ["none"] * 4
+
+
+async def test_no_value_stands_in_errors_logs_or_the_desk(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    """A validation error names its input by default; ours names a class."""
+    canary = "Zyprexa-Canary-5551234"
+    event = withdrawn(uuid4())
+    body = codec.body_of(event).replace(b'"reason":"test"', f'"reason":"{canary}"'.encode())
+    heard = Heard(fail=lambda _event: ValueError(canary))
+    await bench.raw(record(event, value=body), record(withdrawn(uuid4())))
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: handling.counts.parked == 2)
+    with pytest.raises(codec.BodyUnreadable) as raised:
+        codec.event_of("due-withdrawn.v1", body)
+    assert canary not in repr(raised.value)
+    assert raised.value.__cause__ is None
+    assert canary not in repr(await bench.query("SELECT error, type, headers FROM ~parked"))
+    printed = capfd.readouterr()
+    assert canary not in printed.out + printed.err
+
+
+async def test_a_transient_failure_is_tried_again_and_then_parked(bench: Bench) -> None:
+    heard, soon, never, tries = Heard(), uuid4(), uuid4(), [0]
+
+    def fail(event: DueWithdrawnV1) -> BaseException | None:
+        if event.patient_id == never:
+            return Transient("busy")
+        tries[0] += 1
+        return Transient("busy") if tries[0] < 3 else None
+
+    heard.fail = fail
+    await bench.raw(record(withdrawn(soon, 1), partition=0), record(withdrawn(never), partition=0))
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: heard.of(soon) == [1] and handling.counts.parked == 1)
+    assert await parked(bench) == [("parked", "Transient")]
+    assert (await bench.query("SELECT attempts FROM ~parked"))[0][0] == len(QUICK.retry_pauses) + 1
+
+
+async def test_a_key_is_parked_and_later_events_wait_behind_it(bench: Bench) -> None:
+    heard, bad, other = Heard(), uuid4(), uuid4()
+    heard.fail = lambda event: KeyError("bug") if event.patient_id == bad and event.occurrence_id.int == 1 else None
+    await bench.say(withdrawn(bad, 1), withdrawn(bad, 2), withdrawn(other, 1), stopped(bad), withdrawn(bad, 3))
+    await bench.publish_all(bench.relay())
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: handling.counts.parked_behind == 2 and heard.stops)
+    assert sorted(await parked(bench), key=str) == [("behind", None), ("behind", None), ("parked", "KeyError")]
+    # What may not wait did not, and nobody else's did.
+    assert set(heard.stops) == {bad}  # noted in the batch that was rolled back as well
+    assert heard.of(other) == [1]
+    assert heard.of(bad) == []
+
+
+async def test_replay_goes_through_the_key_in_order(bench: Bench) -> None:
+    heard, bad = Heard(), uuid4()
+    broken = [True]
+    heard.fail = lambda event: KeyError("bug") if broken[0] else None
+    ids = await bench.say(*(withdrawn(bad, n) for n in range(3)))
+    await bench.publish_all(bench.relay())
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: handling.counts.parked_behind == 2)
+    desk = bench.desk(handling)
+    with pytest.raises(DomainError) as behind:
+        await desk.replay(ids[1], author="ops", reason="too soon")
+    assert behind.value.status == 409
+    assert await desk.replay(ids[0], author="ops", reason="still broken") == 0
+    assert [event.attempts for event in await desk.open(CLINIC)] == [2, 0, 0]
+    with pytest.raises(DomainError):
+        await desk.replay(ids[0], author="ops", reason="not theirs", clinic_id=uuid4())
+    broken[0] = False
+    assert await desk.replay(ids[0], author="ops", reason="fixed") == 3
+    assert heard.of(bad) == [0, 1, 2]
+    assert await desk.open() == []
+    assert b"fixed" not in b"".join(row[0] for row in await bench.query("SELECT reason FROM ~parked"))
+    with pytest.raises(DomainError):
+        await desk.replay(ids[0], author="ops", reason="again")
+
+
+async def test_discard_lets_go_of_one_and_releases_the_rest(bench: Bench) -> None:
+    heard, bad = Heard(), uuid4()
+    heard.fail = lambda event: KeyError("bug") if event.occurrence_id.int == 0 else None
+    ids = await bench.say(*(withdrawn(bad, n) for n in range(3)))
+    await bench.publish_all(bench.relay())
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: handling.counts.parked_behind == 2)
+    assert await bench.desk(handling).discard(ids[0], author="ops", reason="never mind") == 2
+    assert heard.of(bad) == [1, 2]
+    states = await bench.query("SELECT state, resolved_by FROM ~parked ORDER BY seq")
+    assert [tuple(row) for row in states] == [("discarded", "ops"), ("replayed", "ops"), ("replayed", "ops")]
+
+
+async def test_a_flood_of_failures_stops_consuming(bench: Bench) -> None:
+    heard = Heard(fail=lambda _event: KeyError("our own bug"))
+    await bench.raw(*(record(withdrawn(uuid4(), n), partition=1) for n in range(10)))
+    handling = bench.handling(heard)
+    consumer = bench.consumer(handling, with_flood(3))
+    await until(lambda: consumer.delivery.flooded is not None)
+    await until(lambda: not consumer.connected() and consumer.assigned() == 0)
+    assert len(await parked(bench)) == 3
+    assert await committed(bench) == 3
+
+
+async def test_a_consumer_that_makes_no_progress_is_called_stuck(bench: Bench) -> None:
+    """Records wait and the handler never comes back: the watchdog says so, whatever the consumer itself believes."""
+    heard = Heard()
+    never = asyncio.Event()
+
+    async def hang(_unit: Unit, _event: DueWithdrawnV1) -> None:
+        await never.wait()
+
+    heard.on_event = hang
+    await bench.raw(record(withdrawn(uuid4())))
+    consumer = bench.consumer(bench.handling(heard), replace(QUICK, stuck_after=0.3))
+    await until(lambda: consumer.in_flight() == 1)
+    await until(lambda: consumer.stuck_for() > 0.3)
+    never.set()
+    await until(lambda: consumer.stuck_for() == 0.0)
+
+
+async def test_handlers_say_and_plan_with_their_cause(bench: Bench) -> None:
+    async def tell(unit: Unit, event: DueWithdrawnV1) -> None:
+        incident = ChannelIncidentV1(clinic_id=CLINIC, incident_id=uuid4(), state="opened", at=unit.now, reason="test")
+        unit.emit(incident)
+
+    ids = await bench.say(withdrawn(uuid4()))
+    await bench.publish_all(bench.relay())
+    heard = Heard(on_event=tell)
+    bench.consumer(bench.handling(heard))
+    await until(lambda: heard.events)
+    said = json.loads((await bench.query("SELECT CAST(headers AS text) FROM ~outbox"))[0][0])
+    first = json.loads((await bench.query("SELECT CAST(headers AS text) FROM ~outbox", "scheduler"))[0][0])
+    assert said["ce_causationid"] == str(ids[0])
+    assert said["ce_correlationid"] == first["ce_correlationid"]
+    assert await bench.count("due_work") == 1
