@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from socket import gaierror
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -21,15 +22,16 @@ class Policy(Enum):
     PARK = "park"
 
 
-#: SQLSTATE classes and codes under which PostgreSQL takes no work now: connection, resources (disk, memory), shutdown, read-only.
-_UNREACHABLE = ("08", "53", "57P", "58", "25006")
+#: SQLSTATEs under which PostgreSQL takes no work now: connection, credentials, no such database, resources (disk, memory),
+#: shutdown, system error, read-only. A transaction that ran into its time limit (25P03, 25P04) is not among them: it is its own fault.
+_UNREACHABLE = ("08", "28", "3D000", "53", "57P", "58", "25006")
 
 
 def policy_of(error: BaseException) -> Policy:
     """The policy of a failure of a handler, a fire or their transaction."""
     if isinstance(error, DBAPIError):
         return _policy_of_database(error)
-    if isinstance(error, PoolTimeout | ConnectionError):
+    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError | gaierror):
         return Policy.WAIT
     if isinstance(error, Transient):
         return Policy.RETRY

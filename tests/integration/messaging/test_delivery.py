@@ -54,7 +54,7 @@ async def test_default_ack_policy_is_not_used() -> None:
     async def nothing(_records: Any) -> None:
         return None
 
-    _, subscriber = consuming_broker("127.0.0.1:1", "notifier", QUICK, nothing, None)  # type: ignore[arg-type]
+    _, subscriber = consuming_broker("127.0.0.1:1", "notifier", QUICK, nothing, None)
     assert subscriber.ack_policy is AckPolicy.MANUAL
 
 

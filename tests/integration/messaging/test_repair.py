@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from shared.events.base import Event
+from shared.messaging.consumer import Consumer
 from shared.messaging.knobs import Knobs
 from tests.integration.messaging.bench import QUICK, Bench, Heard, until, withdrawn
 from tests.support.parts import Broker
@@ -28,6 +30,10 @@ SHORT_LEASE = replace(QUICK, lease=timedelta(seconds=1))
 async def _say_and_publish(bench: Bench, relay: object, *events: Event) -> None:
     await bench.say(*events)
     await relay.run(bench.clock.now())  # type: ignore[attr-defined]
+
+
+def _stands_at(consumer: Consumer, records: int) -> bool:
+    return sum(consumer.positions().values()) == records
 
 
 async def test_a_new_broker_is_given_all_that_is_not_confirmed(
@@ -123,7 +129,7 @@ async def test_every_partition_gets_a_marker_and_every_record_the_number(bench: 
     await bench.publish_all(relay)
     reader = AIOKafkaConsumer("due.v1", "plans.v1", bootstrap_servers=bench.bootstrap, auto_offset_reset="earliest")
     await reader.start()
-    records = []
+    records: list[ConsumerRecord[bytes, bytes]] = []
     while len(records) < 10:
         records += [each for batch in (await reader.getmany(timeout_ms=500)).values() for each in batch]
     await reader.stop()
@@ -138,8 +144,9 @@ async def test_a_frozen_leader_publishes_repeats_at_most_and_moves_nothing(bench
     heard, patient = Heard(), uuid4()
     await bench.say(*(withdrawn(patient, n) for n in range(5)))
     env = {**os.environ, "TEST_URL": bench.database.url("scheduler"), "TEST_KAFKA": bench.bootstrap}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    process = await asyncio.create_subprocess_exec(sys.executable, str(FROZEN), cwd=ROOT, env=env, **pipes)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(FROZEN), cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -177,7 +184,7 @@ async def test_a_reader_behind_is_confirmed_only_after_it_has_met_the_repair(ben
     await bench.publish_all(relay)
     consumers = [bench.consumer(bench.handling(Heard(), service)) for service in ("notifier", "adherence")]
     for consumer in consumers:
-        await until(lambda consumer=consumer: sum(consumer.positions().values()) == 1)
+        await until(partial(_stands_at, consumer, 1))
         await consumer.stop()
     async with bench.engine("scheduler").begin() as conn:
         await conn.exec_driver_sql("UPDATE scheduler.relay_lease SET incarnation = 'another'")
