@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from services.notifier.domain.message import MessageDraft, MessageKind
@@ -15,17 +14,23 @@ from shared.defaults import default
 from shared.messaging.unit import Unit
 
 
+@dataclass(frozen=True)
+class Cause:
+    """The event that an answer follows from: its id and name. Where there is none: the text's own id, and `inbound`."""
+
+    id: UUID
+    type: str
+
+
 async def say(
     unit: Unit,
     to: Contact,
     kind: MessageKind,
     template: str,
+    cause: Cause,
     *,
     reply_id: UUID,
-    cause: UUID,
-    cause_type: str,
     after: timedelta = timedelta(0),
-    params: Mapping[str, Any] | None = None,
 ) -> UUID | None:
     """Queues one answer to an inbound text; at most one of its kind per text. `after`: not before so long from now."""
     useful = default("notifier", "safe_reply_useful" if kind == "safe-reply" else "answer_useful")
@@ -34,14 +39,13 @@ async def say(
         kind=kind,
         clinic_id=to.clinic_id,
         template=template,
-        cause=cause,
-        cause_type=cause_type,
+        cause=cause.id,
+        cause_type=cause.type,
         not_before=unit.now + after,
         useful_until=unit.now + useful,
         patient_id=to.id if to.is_patient else None,
         person_id=None if to.is_patient else to.id,
         reply_id=reply_id,
-        params=dict(params or {}),
     )
     return await queue(unit, draft)
 
@@ -65,8 +69,8 @@ async def welcome(unit: Unit, to: Contact, cause: UUID) -> UUID | None:
 async def crisis_unanswered(
     unit: Unit, of_clinic: Clinic, *, dedup_key: str, nth: int, patient_id: UUID | None, reply_id: UUID, no_text: bool
 ) -> bool:
-    """Pages the clinic's own crisis contact, where one is named: nobody has taken the risk wording over. `dedup_key` is the alert's
-    own, `nth` counts the pages. Whether there was anybody to page."""
+    """Pages the clinic's own crisis contact, where one is named: nobody has taken the risk wording over. `dedup_key` is the
+    alert's own, `nth` counts the pages. Whether there was anybody to page."""
     if of_clinic.crisis_contact_id is None:
         return False
     draft = MessageDraft(

@@ -123,6 +123,11 @@ async def insert_contact(unit: Unit, contact_id: UUID, values: Mapping[str, Any]
     await unit.conn.execute(insert(contact).values(id=contact_id, version=1, created_at=unit.now, changed_at=unit.now, **values))
 
 
+async def write(unit: Unit, contact_id: UUID, values: Mapping[str, Any]) -> None:
+    """Writes without a version of its own: the caller says the change, or nobody else keeps what changed."""
+    await unit.conn.execute(update(contact).where(contact.c.id == contact_id).values(changed_at=unit.now, **values))
+
+
 async def change(unit: Unit, contact_id: UUID, **values: Any) -> Contact:
     """Writes a change as the contact's next version."""
     await unit.conn.execute(

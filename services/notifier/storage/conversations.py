@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from services.notifier.domain.answers import QuestionKind
 from services.notifier.domain.conversation import Binding, OpenQuestion, answer_key
 from services.notifier.storage.hearing_tables import open_question
+from shared.defaults import default
 from shared.messaging.unit import Unit
 
 if TYPE_CHECKING:
@@ -42,14 +43,17 @@ async def asked(unit: Unit, text: Message) -> None:
         "instrument": text.params.get("instrument"),
         "item": text.params.get("item"),
         "asked_at": unit.now,
-        "answer_until": _answer_until(text),
+        "answer_until": _answer_until(unit, text),
     }
     await unit.conn.execute(insert(open_question).values(values).on_conflict_do_nothing())
 
 
-def _answer_until(text: Message) -> datetime:
+def _answer_until(unit: Unit, text: Message) -> datetime:
     told: Any = text.params.get("answer_until")
-    return datetime.fromisoformat(told) if told else text.useful_until
+    if told:
+        return datetime.fromisoformat(told)
+    stays: timedelta = default("notifier", "question_open")
+    return max(text.useful_until, unit.now + stays) if text.kind == "question" else text.useful_until
 
 
 async def questions(unit: Unit, contact_ids: Collection[UUID], within: timedelta) -> list[OpenQuestion]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.standing import How, Signal, opt_out_in_force
@@ -90,10 +90,11 @@ async def time_signals(unit: Unit, signal_id: UUID, at: datetime) -> None:
         await settle_standing(unit, await needed(unit, row.contact_id))
 
 
-async def has_signals(unit: Unit, contact_id: UUID) -> bool:
-    """Whether anything was ever said for or against texts: only then does the order of a STOP and a START matter."""
-    statement = select(func.count()).where(opt_signal.c.contact_id == contact_id)
-    return bool((await unit.conn.execute(statement)).scalar_one())
+async def by_keyword(unit: Unit, contact_id: UUID) -> bool:
+    """Whether the opt-out in force is one that the provider blocks the number for."""
+    rows = (await unit.conn.execute(select(opt_signal).where(opt_signal.c.contact_id == contact_id))).all()
+    force = opt_out_in_force(Signal(row.id, row.way, row.how, row.at, row.seq) for row in rows)
+    return force is not None and force.how in ("keyword", "provider")
 
 
 async def mark_suspect(unit: Unit, contact_id: UUID, why: SuspectWhy) -> UUID | None:
