@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from alembic import context
+from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from shared.db import metadata_for
+from shared.messaging.tables import Xid8
+
+PGDialect.ischema_names["xid8"] = Xid8
 
 service: str = context.config.attributes["service"]
 
