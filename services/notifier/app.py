@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.notifier import callbacks, switch
+from services.notifier import callbacks, inbound, switch
 from services.notifier.domain.templates import load
-from services.notifier.handlers import adherence, due, plans
-from services.notifier.http import messages
+from services.notifier.handlers import adherence, crisis, due, plans
+from services.notifier.http import clinic, contacts, messages
+from services.notifier.inbound_poll import InboundPass
 from services.notifier.reconcile import Reconciler
 from services.notifier.sender import Sender
 from services.notifier.storage import METADATA, SERVICE
@@ -19,14 +20,15 @@ from shared.messaging.unit import Handlers, Pass
 from shared.runtime import Runtime
 from shared.service import ServiceSpec
 
-HANDLERS: Handlers = {**plans.HANDLERS, **due.HANDLERS, **adherence.HANDLERS}
+HANDLERS: Handlers = {**plans.HANDLERS, **due.HANDLERS, **adherence.HANDLERS, **crisis.HANDLERS}
 
 
 def router(runtime: Runtime) -> APIRouter:
     """Every route of the notifier; the provider's need a signature, all others a key."""
     webhooks = Webhooks.from_settings(runtime.settings)
     routes = APIRouter()
-    for part in (messages.router(runtime), switch.router(runtime), callbacks.router(runtime, webhooks)):
+    own = (messages, switch, contacts, clinic)
+    for part in (*(each.router(runtime) for each in own), *(each.router(runtime, webhooks) for each in (callbacks, inbound))):
         routes.include_router(part)
     return routes
 
@@ -34,7 +36,7 @@ def router(runtime: Runtime) -> APIRouter:
 def passes(runtime: Runtime) -> Sequence[Pass]:
     """What a worker of the notifier does beside handling events: sending, and asking what became of what was sent."""
     provider = Provider(runtime.settings)
-    return (Sender(runtime, provider, load()), Reconciler(runtime, provider))
+    return (Sender(runtime, provider, load()), Reconciler(runtime, provider), InboundPass(runtime, provider))
 
 
-SPEC = ServiceSpec(name=SERVICE, handlers=HANDLERS, fires={}, tables=METADATA, router=router, passes=passes)
+SPEC = ServiceSpec(name=SERVICE, handlers=HANDLERS, fires=crisis.FIRES, tables=METADATA, router=router, passes=passes)

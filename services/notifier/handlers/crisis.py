@@ -8,7 +8,7 @@ from uuid import UUID
 from services.notifier import crisis_watch
 from services.notifier.storage import wishes
 from shared.events.adherence import CrisisFlaggedV1
-from shared.messaging.unit import Fire, Unit
+from shared.messaging.unit import Fire, Handlers, Unit
 from shared.messaging.work import WorkItem
 
 
@@ -23,5 +23,6 @@ async def texts_pause_over(unit: Unit, items: Sequence[WorkItem]) -> None:
         await wishes.resume(unit, UUID(item.ref))
 
 
+HANDLERS: Handlers = {CrisisFlaggedV1: crisis_flagged}
 #: Due work of hearing.
 FIRES: Mapping[str, Fire] = {crisis_watch.WATCH: crisis_watch.fire, wishes.PAUSE_OVER: texts_pause_over}
