@@ -43,14 +43,14 @@ class Provider:
         self._account = settings.twilio_account_sid or ""
         self._token = settings.twilio_auth_token or ""
         self._public_base = (settings.public_base_url or "").rstrip("/")
-        self._auth = aiohttp.BasicAuth(self._account, self._token)
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(self._account, self._token)}
         self._made: aiohttp.ClientSession | None = None
 
     @property
     def session(self) -> aiohttp.ClientSession:
         if self._made is None or self._made.closed:
             connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE)
-            self._made = aiohttp.ClientSession(connector=connector, auth=self._auth, trust_env=False)
+            self._made = aiohttp.ClientSession(connector=connector, headers=self._headers, trust_env=False)
         return self._made
 
     async def close(self) -> None:

@@ -1,0 +1,117 @@
+"""The simulator as a process, the notifier's webhook on a port, and a bench over both; all on one simulated clock."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from services.notifier import callbacks
+from services.notifier.twilio_client import Provider
+from services.notifier.webhook import Webhooks
+from shared.clock import ClockPage
+from shared.health import Health
+from shared.http.app import create_app
+from shared.loops import Loops
+from shared.runtime import Runtime
+from shared.settings import Settings
+from tests.integration.notifier.bench import START, Bench, until
+from tests.support.parts import Database
+
+ROOT = Path(__file__).resolve().parents[3]
+ACCOUNT, TOKEN = "AC" + "a" * 32, "a-token-of-this-test"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@dataclass
+class Place:
+    """Where everything of one test is."""
+
+    clock: ClockPage
+    phone_port: int
+    web_port: int
+    environment: dict[str, str]
+
+    @property
+    def phone(self) -> str:
+        return f"http://127.0.0.1:{self.phone_port}"
+
+
+@pytest.fixture
+def place(database: Database, tmp_path: Path) -> Iterator[Place]:
+    clock = ClockPage(tmp_path / "clock", start=START)
+    phone_port, web_port = free_port(), free_port()
+    environment = {
+        "STEADYPATH_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "STEADYPATH_DATA_KEY": base64.b64encode(b"k" * 32).decode(),
+        "STEADYPATH_CLOCK_PAGE": str(clock.path),
+        "STEADYPATH_DATABASE_URL": database.url("notifier"),
+        "STEADYPATH_TWILIO_ACCOUNT_SID": ACCOUNT,
+        "STEADYPATH_TWILIO_AUTH_TOKEN": TOKEN,
+        "STEADYPATH_TWILIO_API_BASE": f"http://127.0.0.1:{phone_port}",
+        "STEADYPATH_PUBLIC_BASE_URL": f"http://127.0.0.1:{web_port}",
+        "STEADYPATH_PHONE_LEDGER": str(tmp_path / "ledger.sqlite"),
+    }
+    yield Place(clock, phone_port, web_port, environment)
+    clock.close()
+
+
+@pytest.fixture
+async def simulator(place: Place, tmp_path: Path) -> AsyncIterator[Place]:
+    with (tmp_path / "phone.log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: ASYNC220  starts at once; nothing waits for it here
+            [sys.executable, "-m", "steadypath.phone", "--port", str(place.phone_port)],
+            env={"PATH": os.environ["PATH"], **place.environment},
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+        )
+    with process:
+        await until(lambda: _answers(place.phone + "/readyz"), "the simulator is up")
+        yield place
+        process.kill()
+
+
+async def _answers(url: str) -> bool:
+    with suppress(httpx.TransportError):
+        async with httpx.AsyncClient() as http:
+            return (await http.get(url)).status_code == 200
+    return False
+
+
+@pytest.fixture
+async def bench(simulator: Place) -> AsyncIterator[Bench]:
+    runtime = Runtime(Settings.from_env("notifier", "both", simulator.environment))
+    server = web(runtime, simulator.web_port)
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started, "the webhook is up")
+    made = Bench(runtime, simulator.phone, Provider(runtime.settings))
+    await made.clinic()
+    yield made
+    await made.close()
+    server.should_exit = True
+    await serving
+    await runtime.engine.dispose()
+
+
+def web(runtime: Runtime, port: int) -> uvicorn.Server:
+    """The notifier's webhook of statuses, over real HTTP."""
+    health = Health(runtime, Loops([], runtime.clock, runtime.metrics, simulated=True), None)
+    health.starting = None
+    app = create_app(runtime, health, [callbacks.router(runtime, Webhooks.from_settings(runtime.settings))])
+    return uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))
