@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 from typing import Literal
 
 from services.adherence.domain.silence import Fact, Why, Window, is_withdrawn, latest, why_silent
@@ -48,10 +49,15 @@ def _said(window: Window, known: tuple[Fact, ...]) -> DoseOutcome | None:
     correction = latest(fact for fact in known if fact.kind == "correction" and fact.value in CORRECTIONS)
     if correction is not None:
         return DoseOutcome(CORRECTIONS[str(correction.value)], correction.at, reason=correction.reason)
-    answer = latest(fact for fact in known if fact.kind == "answer" and fact.value in ANSWERS)
-    if answer is None:
+    answers = sorted(
+        (fact for fact in known if fact.kind == "answer" and fact.value in ANSWERS), key=lambda one: (one.at, one.id)
+    )
+    if not answers:
         return None
-    state = ANSWERS[str(answer.value)]
+    state = ANSWERS[str(answers[-1].value)]
+    # The same answer again adds nothing (R43): it counts from when it was first given in this row.
+    again = list(takewhile(lambda one: ANSWERS[str(one.value)] == state, reversed(answers)))
+    answer = again[-1]
     reason = answer.reason if state == "skipped" else None
     return DoseOutcome(state, answer.at, late=answer.at > window.answer_until, reason=reason)
 

@@ -136,6 +136,14 @@ def test_the_last_answer_counts_and_a_person_outranks_it() -> None:
     assert corrected.state == "missed"
 
 
+def test_the_same_answer_again_is_no_news_and_makes_nothing_late() -> None:
+    once = [fact("answer", 5, value="taken")]
+    again = [*once, fact("answer", 400, n=2, value="taken")]
+    assert decide(CLOSED, again) == decide(CLOSED, once)
+    changed = [fact("answer", 1, n=3, value="skipped"), *again]
+    assert (decide(CLOSED, changed).state, decide(CLOSED, changed).late) == ("taken", False)
+
+
 def test_later_and_unreadable_words_leave_it_open() -> None:
     said = [fact("answer", 1, value="later"), fact("answer", 2, n=2, value="none")]
     assert decide(WINDOW, said).state == "expected"
