@@ -13,7 +13,7 @@ from typing import Any
 
 _FILE = Path(__file__).with_name("defaults.toml")
 _DURATION = re.compile(
-    r"^P(?=.)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?$"
+    r"P(?=.)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
 
 
@@ -25,7 +25,7 @@ class Default:
 
 def duration(text: str) -> timedelta:
     """ISO 8601 weeks, days, hours, minutes, seconds ("PT30M", "P1DT12H"). Months and years have no fixed length: ValueError."""
-    found = _DURATION.match(text)
+    found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError("an ISO 8601 duration such as PT30M or P1D is needed")
     return timedelta(**{unit: float(amount) for unit, amount in found.groupdict().items() if amount is not None})
@@ -59,6 +59,6 @@ def _entry(section: str, name: str, entry: object) -> Default:
 
 
 def _typed(value: object) -> object:
-    if isinstance(value, str) and value.startswith("P") and _DURATION.match(value):
+    if isinstance(value, str) and value.startswith("P") and _DURATION.fullmatch(value):
         return duration(value)
     return tuple(_typed(item) for item in value) if isinstance(value, list) else value

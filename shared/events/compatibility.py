@@ -41,6 +41,10 @@ def _followed(root: Schema, schema: Schema) -> Schema:
 
 
 def _compare(old: Schema, new: Schema, roots: _Roots, where: str, seen: frozenset[str]) -> Iterator[str]:
+    pair = f"{old.get('$ref')} {new.get('$ref')}"
+    if "$ref" in old and pair in seen:
+        return  # a type that contains itself: compared already
+    seen |= {pair}
     old, new = roots.old(old), roots.new(new)
     if "anyOf" in old or "anyOf" in new:
         yield from _compare_choices(old, new, roots, where, seen)
@@ -88,9 +92,7 @@ def _compare_fields(old: Schema, new: Schema, roots: _Roots, where: str, seen: f
     for field in sorted(set(new.get("required", ())) - set(old.get("required", ()))):
         yield f"{prefix}{field}: the field would be newly required"
     for field in sorted(before.keys() & now.keys()):
-        path = f"{prefix}{field}"
-        if path not in seen:
-            yield from _compare(before[field], now[field], roots, path, seen | {path})
+        yield from _compare(before[field], now[field], roots, f"{prefix}{field}", seen)
 
 
 def _types(schema: Schema) -> frozenset[str]:
