@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
 
-_CLOSE_TIMEOUT = 3.0
+_CLOSE_TIMEOUT = 1.5
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Policy(Enum):
 
 
 #: SQLSTATEs under which PostgreSQL takes no work now: connection, credentials, no such database, resources (disk, memory),
-#: shutdown, system error, read-only. A transaction that ran into its time limit (25P03, 25P04) is not among them: it is its own fault.
+#: shutdown, system error, read-only. A transaction over its time limit (25P03, 25P04) is not among them.
 _UNREACHABLE = ("08", "28", "3D000", "53", "57P", "58", "25006")
 
 

@@ -35,6 +35,8 @@ class Knobs:
     flood: int = 25
     #: Records wait and none was handled for so long: the consumer is stuck.
     stuck_after: float = 60.0
-    fetch_wait_ms: int = 50
-    poll_ms: int = 50
-    graceful: float = 8.0
+    #: The mock cluster's long poll does not wake on produce (measured), so it is short; FastStream sleeps as long as it polled.
+    fetch_wait_ms: int = 20
+    poll_ms: int = 10
+    #: How long a batch under way may take when we stop; the whole stop has 10 s.
+    graceful: float = 4.0

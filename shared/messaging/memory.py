@@ -22,6 +22,8 @@ Spans = dict[str, dict[str, list[int]]]
 
 
 _CHUNKS_A_WINDOW = 8
+#: More transactions than can begin while one runs (30 s at most): further above there is nobody to cross with.
+_TRANSACTION_SPAN = 1_000_000
 _NEVER = 2**62
 
 
@@ -156,16 +158,39 @@ class Memory:
 
     async def _window_end(self, conn: AsyncConnection, lo: int) -> int:
         """Below the oldest transaction still running (whoever commits later has a higher id), and a bounded number of rows."""
-        edge = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
-        hi = int((await conn.execute(edge)).scalar_one())
+        edge_now = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+        edge = int((await conn.execute(edge_now)).scalar_one())
+        # A transaction that wrote something before it took its patient locks may have a lower id than one whose events of the
+        # same key come first: it waits until both are below the edge.
+        while (crossing := await self._crossing(conn, lo, edge, "min(o.txid)")) is not None:
+            edge = crossing
         capped = await conn.execute(
             self._sql(
                 "SELECT CAST(CAST(txid AS text) AS bigint) + 1 FROM ~outbox WHERE txid >= CAST(CAST(:lo AS text) AS xid8) "
                 "AND txid < CAST(CAST(:hi AS text) AS xid8) ORDER BY txid, seq OFFSET :most LIMIT 1"
             ),
-            {"lo": str(lo), "hi": str(hi), "most": self._knobs.chunk * _CHUNKS_A_WINDOW},
+            {"lo": str(lo), "hi": str(edge), "most": self._knobs.chunk * _CHUNKS_A_WINDOW},
         )
-        return int(capped.scalar() or hi)
+        hi = int(capped.scalar() or edge)
+        # Where the window ends for its size alone, it takes in what would have to come first instead.
+        while hi < edge and (crossing := await self._crossing(conn, lo, hi, "max(p.txid)")) is not None:
+            hi = crossing + 1
+        return min(hi, edge)
+
+    async def _crossing(self, conn: AsyncConnection, lo: int, hi: int, which: str) -> int | None:
+        """A transaction of a pair (o below `hi`, p above) whose events of one key belong in the order p, o."""
+        found = await conn.execute(
+            self._sql(
+                "SELECT CAST(CAST(<which> AS text) AS bigint) FROM ~outbox p JOIN ~outbox o ON o.key = p.key AND o.seq > p.seq "
+                "WHERE p.txid >= CAST(CAST(:hi AS text) AS xid8) AND p.txid < CAST(CAST(:far AS text) AS xid8) "
+                "AND o.txid >= CAST(CAST(:lo AS text) AS xid8) AND o.txid < CAST(CAST(:hi AS text) AS xid8)".replace(
+                    "<which>", which
+                )
+            ),
+            {"lo": str(lo), "hi": str(hi), "far": str(hi + _TRANSACTION_SPAN)},
+        )
+        value = found.scalar()
+        return None if value is None else int(value)
 
     async def remember(self, conn: AsyncConnection, lease: Lease, chunk: Chunk) -> Lease:
         """Writes the one row of a published chunk and moves the last offsets. The caller holds the lease in this transaction."""

@@ -47,6 +47,27 @@ async def test_a_late_committer_is_not_skipped(bench: Bench) -> None:
     assert await bench.publish_all(relay) == 0
 
 
+async def test_the_order_of_a_key_holds_for_a_transaction_that_wrote_before_it_locked(bench: Bench) -> None:
+    """As an HTTP command does, which claims its Idempotency-Key first: its transaction id is lower, its event comes later."""
+    patient, heard, relay = uuid4(), Heard(), bench.relay()
+    engine = bench.engine("scheduler")
+    async with engine.connect() as between, engine.connect() as command:
+        await command.exec_driver_sql("SELECT pg_current_xact_id()")
+        await between.exec_driver_sql("SELECT pg_current_xact_id()")
+        await bench.say(withdrawn(patient, 1))
+        unit = bench.unit(command)
+        await unit.lock(patient)
+        unit.emit(withdrawn(patient, 2))
+        await unit.flush()
+        await command.commit()
+        # The one in between still runs: the second event alone lies below it, and has to wait for the first.
+        assert await bench.publish_all(relay) == 0
+        await between.rollback()
+    assert await bench.publish_all(relay) == 2
+    bench.consumer(bench.handling(heard))
+    await until(lambda: heard.of(patient) == [1, 2])
+
+
 async def test_an_event_said_twice_under_one_id_goes_out_once(bench: Bench) -> None:
     patient, event_id, relay = uuid4(), uuid4(), bench.relay()
     await bench.say(withdrawn(patient), event_id=event_id)
