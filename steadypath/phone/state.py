@@ -119,12 +119,18 @@ class State:
             history=[(data["status"], entry.clinical)],
         )
         if message.inbound:
-            message.sent = entry.clinical
+            message.sent = self._inbound_second(message.phone, entry.clinical)
         self.messages[message.sid] = message
         self.threads.setdefault(message.phone, []).append(message)
         steps = [Step(message.sid, s["seq"], s["kind"], _time(s["due"]), s["status"], s["code"]) for s in data["plan"]]
         if steps:
             self.steps[message.sid] = steps
+
+    def _inbound_second(self, phone: str, now: datetime) -> datetime:
+        """When a phone's text was sent, as Twilio tells it: in whole seconds. Nobody types two texts in one second, so while
+        clinical time stands still each is told a second after the one before (the order of a STOP and a START hangs on it)."""
+        earlier = [text.sent for text in self.threads.get(phone, ()) if text.inbound and text.sent is not None]
+        return max([now, *(sent + timedelta(seconds=1) for sent in earlier[-1:])])
 
     def _status(self, entry: Entry) -> None:
         message = self.messages[entry.data["sid"]]
