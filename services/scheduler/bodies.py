@@ -62,6 +62,14 @@ class SlotBody(Body):
     routine: Slug | None = None
 
 
+def _short_slot(value: object) -> object:
+    return {"time": value} if isinstance(value, str) else value
+
+
+#: "08:00" is short for {"time": "08:00"}.
+SlotEntry = Annotated[SlotBody, BeforeValidator(_short_slot, json_schema_input_type=SlotBody | str)]
+
+
 class CodeBody(Body):
     system: Text | None = None
     code: Text | None = None
@@ -153,7 +161,7 @@ class PlanBody(Body):
     zone: Zone | None = None
     routine: dict[Slug, Wall] = {}
     starts_on: PlanDate
-    slots: dict[Slug, SlotBody | Wall] = {}
+    slots: dict[Slug, SlotEntry] = {}
     medicines: list[MedicineBody] = []
     check_ins: list[CheckInBody] = []
     follow_ups: list[FollowUpBody] = []

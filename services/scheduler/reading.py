@@ -96,7 +96,7 @@ class Reader:
             check_ins=tuple(self._check_in(one, start) for one in body.check_ins),
             follow_ups=tuple(self._follow_up(one, start) for one in body.follow_ups),
             appointments=tuple(
-                self.appointment(one.id, one, body.zone, f"appointments[{number}]")
+                self.appointment(one.id, one, body.zone, f"appointments[{number}].")
                 for number, one in enumerate(body.appointments)
             ),
             monitoring=tuple(self._monitoring(one, start) for one in body.monitoring),
@@ -114,9 +114,7 @@ class Reader:
     def _at_hand(self) -> time:
         return numbers.rules(self.clinic.numbers).monitoring_at
 
-    def _slot(self, name: str, body: SlotBody | time, routine: Mapping[str, time]) -> Slot:
-        if isinstance(body, time):
-            return Slot(name, body)
+    def _slot(self, name: str, body: SlotBody, routine: Mapping[str, time]) -> Slot:
         key = body.routine or name
         if body.times_from == "plan" and body.time is not None and body.routine is None:
             return Slot(name, body.time)

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from services.scheduler.domain.lateness import is_useful
 from services.scheduler.domain.occurrence import Kind, Occurrence
 
 State = Literal["planned", "said", "sent", "withdrawn", "expired", "closed"]
@@ -68,7 +67,7 @@ def _action(row: Stored | None, one: Occurrence, now: datetime) -> Literal["plan
     if row.state == "said" and one.due_at > now:
         return "plan"
     if row.state == "said":
-        return "reissue" if is_useful(one, now) else None
+        return "reissue" if now < one.useful_until else None
     if row.state == "withdrawn":
         return "plan" if one.due_at >= now else None
     return None

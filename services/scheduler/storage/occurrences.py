@@ -16,7 +16,9 @@ from services.scheduler.domain.occurrence import Occurrence
 from services.scheduler.domain.reconcile import Stored
 from services.scheduler.storage.tables import OCCURRENCE
 
-_OPEN = ("planned", "said", "withdrawn")
+#: What a new version may place anew. Spelt out: a list of values cannot go with many rows in one statement.
+_STATE = OCCURRENCE.c.state
+_OPEN = or_(_STATE == "planned", _STATE == "said", _STATE == "withdrawn")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ async def place(conn: AsyncConnection, rows: Sequence[Placed], *, said_at: datet
     statement = insert(OCCURRENCE)
     fixed = ("occurrence_id", "patient_id", "clinic_id", "series_id", "slot_id", "local_date", "kind")
     changes = {column.name: statement.excluded[column.name] for column in OCCURRENCE.c if column.name not in fixed}
-    upsert = statement.on_conflict_do_update(index_elements=["occurrence_id"], set_=changes, where=OCCURRENCE.c.state.in_(_OPEN))
+    upsert = statement.on_conflict_do_update(index_elements=["occurrence_id"], set_=changes, where=_OPEN)
     state = "planned" if said_at is None else "said"
     await conn.execute(upsert, [_values(row, state, said_at) for row in rows])
 
