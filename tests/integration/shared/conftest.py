@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import socket
@@ -46,6 +47,7 @@ def anyio_backend() -> str:
 class House:
     """The toy service without its broker."""
 
+    database: Database
     toy: Toy
     runtime: Runtime
     clock: ClockPage
@@ -69,9 +71,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-async def house(empty_database: Database, environment: dict[str, str]) -> AsyncIterator[House]:
-    url = await prepare(empty_database)
-    settings = Settings.from_env("scheduler", "both", {**environment, "STEADYPATH_DATABASE_URL": url})
+def address(empty_database: Database) -> str:
+    """Of a database with the shared tables in it, as the toy's role."""
+    return asyncio.run(prepare(empty_database))
+
+
+@pytest.fixture
+async def house(empty_database: Database, address: str, environment: dict[str, str]) -> AsyncIterator[House]:
+    settings = Settings.from_env("scheduler", "both", {**environment, "STEADYPATH_DATABASE_URL": address})
     runtime, toy = Runtime(settings), Toy()
     spec = toy.spec()
     handling = handling_of(runtime, spec.handlers, Counts())
@@ -88,7 +95,7 @@ async def house(empty_database: Database, environment: dict[str, str]) -> AsyncI
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://toy", headers={"Authorization": f"Bearer {KEY}"}
     ) as http:
-        yield House(toy, runtime, runtime.clock, health, worker, loops, http)
+        yield House(empty_database, toy, runtime, runtime.clock, health, worker, loops, http)
     await runtime.engine.dispose()
 
 
