@@ -17,9 +17,8 @@ import httpx
 import pytest
 import uvicorn
 
-from services.notifier import callbacks
+from services.notifier.app import router
 from services.notifier.twilio_client import Provider
-from services.notifier.webhook import Webhooks
 from shared.clock import ClockPage
 from shared.health import Health
 from shared.http.app import create_app
@@ -110,8 +109,8 @@ async def bench(simulator: Place) -> AsyncIterator[Bench]:
 
 
 def web(runtime: Runtime, port: int) -> uvicorn.Server:
-    """The notifier's webhook of statuses, over real HTTP."""
+    """The notifier's HTTP surface, over real HTTP."""
     health = Health(runtime, Loops([], runtime.clock, runtime.metrics, simulated=True), None)
     health.starting = None
-    app = create_app(runtime, health, [callbacks.router(runtime, Webhooks.from_settings(runtime.settings))])
+    app = create_app(runtime, health, [router(runtime)])
     return uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))

@@ -1,0 +1,1 @@
+"""Broken copies of the product, each with the test that must notice."""
