@@ -48,7 +48,6 @@ class Metrics:
         """What stands or waits right now."""
         self.outbox_unsent = self._gauge("outbox_unsent", "Events not yet published")
         self.outbox_age = self._gauge("outbox_oldest_unsent_seconds", "Age of the oldest event not yet published")
-        self.due_now = self._gauge("due_now", "Due work that is due and not fired")
         self.parked_keys = self._gauge("parked_keys", "Keys that wait for a person's decision")
         self.parked_events = self._gauge("parked_events", "Events and due work that wait for a person's decision")
         self.consumer_position = self._gauge("consumer_next_offset", "Next offset after the last commit", ("topic", "partition"))
