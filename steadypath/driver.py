@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import aiohttp
 
 from shared.clock import ClockPage
-from steadypath.snapshot import Snapshot, not_quiet
+from steadypath.snapshot import Snapshot, moved, not_quiet, still_working
 
 PATIENCE_SECONDS = 60.0
 _STEP = aiohttp.ClientTimeout(total=30, connect=5)
@@ -115,16 +115,17 @@ class Driver:
         last_progress = time.monotonic()
         while True:
             now = await self._step_all()
-            why = not_quiet(now, self.now)
-            if now == before:
-                if not why:
-                    return {name: snapshot for name, snapshot in now.items() if snapshot is not None}
-                if time.monotonic() - last_progress > self._patience:
-                    raise NotQuietError(why)
+            why = not_quiet(now, self.now) + still_working(before, now)
+            if not why and now == before:
+                return {name: snapshot for name, snapshot in now.items() if snapshot is not None}
+            if moved(before, now):
+                pause, last_progress = _FIRST_PAUSE, time.monotonic()
+            elif time.monotonic() - last_progress > self._patience:
+                raise NotQuietError(why)
+            else:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                before, pause, last_progress = now, _FIRST_PAUSE, time.monotonic()
+            before = now
 
     async def _step_all(self) -> Mapping[str, Snapshot | None]:
         snapshots = await asyncio.gather(*(self._step(part) for part in self._parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,21 @@ def not_quiet(snapshots: Mapping[str, Snapshot | None], now: datetime) -> list[s
         else:
             found += [f"{name}: {what}" for what in _own(snapshot, now)]
     return found + _unread(snapshots)
+
+
+def still_working(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> list[str]:
+    """Who has done something since the snapshot before, a line each."""
+    pairs = ((name, before.get(name), snapshot) for name, snapshot in now.items())
+    return [f"{name}: goes on working" for name, old, new in pairs if old is not None and new is not None and old.work != new.work]
+
+
+def moved(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> bool:
+    """Whether anything came further. Being busy alone is not progress: a part that works for ever without effect is stuck."""
+
+    def place(snapshots: Mapping[str, Snapshot | None]) -> dict[str, Snapshot | None]:
+        return {name: one and replace(one, work=0, in_flight=0) for name, one in snapshots.items()}
+
+    return place(before) != place(now)
 
 
 def _own(snapshot: Snapshot, now: datetime) -> list[str]:

@@ -156,6 +156,19 @@ def test_without_progress_it_says_who_is_not_quiet(page: ClockPage) -> None:
     run(page, parts, give_up, patience=0.2)
 
 
+def test_a_part_that_works_for_ever_without_effect_is_named(page: ClockPage) -> None:
+    class Spinning(Clockwork):
+        def _snapshot(self, now: datetime) -> dict[str, Any]:
+            return super()._snapshot(now) | {"work": self.steps}
+
+    async def give_up(driver: Driver) -> None:
+        with pytest.raises(NotQuietError) as caught:
+            await driver.settle()
+        assert caught.value.why == ("notifier: goes on working",)
+
+    run(page, {"notifier": Spinning(page)}, give_up, patience=0.2)
+
+
 def test_time_never_goes_back(page: ClockPage) -> None:
     async def back(driver: Driver) -> None:
         with pytest.raises(PastError):
