@@ -29,7 +29,14 @@ PATIENT = UUID(int=1)
 
 
 def question(
-    number: int, kind: QuestionKind = "dose", *, asked: float = 1, open_for: float = 4, answered: float | None = None, **more: str
+    number: int,
+    kind: QuestionKind = "dose",
+    *,
+    asked: float = 1,
+    open_for: float = 4,
+    answered: float | None = None,
+    instrument: str | None = None,
+    item: str | None = None,
 ) -> OpenQuestion:
     """Asked so many hours ago, open for so many; answered "taken" so many minutes ago."""
     asked_at = NOW - timedelta(hours=asked)
@@ -42,7 +49,8 @@ def question(
         occurrence_id=UUID(int=1000 + number),
         answered_at=None if answered is None else NOW - timedelta(minutes=answered),
         answered_as=None if answered is None else "taken/",
-        **more,
+        instrument=instrument,
+        item=item,
     )
 
 
@@ -306,7 +314,7 @@ def test_all_orders_of_arrival_agree(told: list[tuple[Literal["out", "in"], int 
         arrived = [
             Signal(UUID(int=each), told[each][0], "keyword", signal(0, "out", told[each][1]).at, seq)
             for seq, each in enumerate(order)
-        ]  # type: ignore[arg-type]
+        ]
         ends.add(opt_out_in_force(arrived) is None)
     assert len(ends) == 1
 
