@@ -44,6 +44,9 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             self._delivery.positions.pop(at, None)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        for at in assigned:
+            self._delivery.positions.pop(at, None)
+        self._delivery.handed_out = True
         self._delivery.met.forget()
         self._delivery.progress_at = monotonic()
 
@@ -135,18 +138,20 @@ class Consumer:
     async def _until_changed(self, address: str) -> None:
         """Looks after the consumer until we stop, the broker has another address, or a flood of failures ended consuming."""
         looked = monotonic()
-        await self._know_positions()
         while not self.delivery.stopping.is_set() and self._bootstrap() == address:
             if self.delivery.flooded is not None and self._broker is not None:
                 await self._stop_broker()
+            if self.delivery.handed_out:
+                await self._know_positions()
             if monotonic() - looked >= min(5.0, self._knobs.stuck_after / 3):
                 await self._look_for_waiting()
                 looked = monotonic()
             await self._pause(_LOOK_EVERY)
 
     async def _know_positions(self) -> None:
-        """Where the group stood before this process came, so that the positions are whole from the start."""
+        """Where the group stood when partitions were handed out, so that the positions are whole before the first commit."""
         if self._cluster is not None:
+            self.delivery.handed_out = False
             known = await self._cluster.confirmed(group_of(self._service), self._topics)
             for at, said in known.items():
                 self.delivery.positions.setdefault(at, said.next_offset)

@@ -46,6 +46,8 @@ class Delivery:
         self.met = Met(handling.engine, handling.service)
         #: The next offset to read by partition, as far as this process has committed.
         self.positions: dict[TopicPartition, int] = {}
+        #: Partitions changed hands: where the group stands on them is not known yet.
+        self.handed_out = True
         self._parked_in_a_row: dict[TopicPartition, int] = defaultdict(int)
         self.stopping = asyncio.Event()
         self.idle = asyncio.Event()
