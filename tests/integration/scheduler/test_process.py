@@ -1,4 +1,4 @@
-"""`python -m services.scheduler` as it runs anywhere: real PostgreSQL and broker, clinical time on a page, stepped from outside."""
+"""`python -m services.scheduler` as it runs anywhere: real PostgreSQL and broker, time on a page, stepped from outside."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Running:
         found: Json = answer.json()
         return found
 
-    def quiet(self) -> Json | None:
-        """A step; its snapshot once nothing is left to do."""
+    def quiet(self) -> Json:
+        """A step; its snapshot once nothing is left to do, until then nothing."""
         step = self.call("POST", "/simulation/step")
-        return None if step["due"] or step["unsent"] or step["in_flight"] else step
+        return {} if step["due"] or step["unsent"] or step["in_flight"] else step
 
     def run_to(self, end: datetime) -> Json:
         """As the driver does it: from one due moment to the next."""
