@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -20,6 +21,7 @@ from shared.db import metadata_for, tables_of
 from shared.defaults import default
 from shared.events.base import stable_id
 from shared.house_tables import house_tables
+from shared.http.commands import forget_old
 from shared.logs import log
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from shared.runtime import Runtime
 
 _BATCH = 20
+_FORGET_EVERY = 600.0
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,80}")
 _TIMEOUT = aiohttp.ClientTimeout(total=8, connect=3)
 #: The webhook's answer is awaited under a lease of so long; a process that dies in between leaves it to the next.
@@ -69,11 +72,13 @@ class OpsPass:
         self._notice = house_tables(metadata_for(self._service)).ops_notice
         self._url = runtime.settings.ops_webhook_url
         self._sending = 0
+        self._forgot_at = float("-inf")
 
     def in_flight(self) -> int:
         return self._sending
 
     async def run(self, now: datetime) -> int:
+        await self._forget(now)
         found = await self._report_parked()
         notices = await self._claim(now)
         self._sending = len(notices)
@@ -91,6 +96,14 @@ class OpsPass:
         async with self._runtime.engine.connect() as conn:
             due: datetime | None = (await conn.execute(statement)).scalar_one()
         return due
+
+    async def _forget(self, now: datetime) -> None:
+        """Drops idempotency keys that no client repeats any more; looked at now and then, by the machine's time."""
+        if monotonic() - self._forgot_at < _FORGET_EVERY:
+            return
+        async with self._runtime.engine.begin() as conn:
+            await forget_old(conn, self._service, now)
+        self._forgot_at = monotonic()
 
     async def _report_parked(self) -> int:
         """A notice for every parked event or due work that has none: whoever parked it need not think of it."""

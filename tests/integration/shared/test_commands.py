@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from shared.db import metadata_for
 from shared.events.base import stable_id
 from shared.house_tables import house_tables
 from shared.identity import clinic_id_of, new_key
-from tests.integration.shared.conftest import House
+from shared.ops import OpsPass
+from tests.integration.shared.conftest import START, House
 
 NOTE = "/scheduler/patients/p-1/note"
 CANARY = "Zyxcanary Quill +15550001234"
@@ -203,3 +205,12 @@ async def test_unknown_addresses_and_the_open_document(house: House) -> None:
     document = await house.http.get("/scheduler/openapi.json", headers={"Authorization": ""})
     responses = document.json()["paths"]["/scheduler/patients/{raw}/note"]["put"]["responses"]
     assert list(responses["422"]["content"]) == ["application/problem+json"]
+
+
+async def test_a_key_is_forgotten_after_a_week_and_not_before(house: House) -> None:
+    await house.http.put(NOTE, json={"kind": "a"}, headers={"Idempotency-Key": "k-8"})
+    for days, replayed in ((6, True), (8, False)):
+        house.clock.set(START + timedelta(days=days))
+        await OpsPass(house.runtime).run(house.clock.now())
+        again = await house.http.put(NOTE, json={"kind": "a"}, headers={"Idempotency-Key": "k-8"})
+        assert ("Idempotency-Replayed" in again.headers) is replayed
