@@ -21,7 +21,7 @@ from services.notifier.sender import Sender
 from services.notifier.storage import contact_rows, messages
 from services.notifier.storage.hearing_tables import clinic_settings, consent, contact
 from services.notifier.storage.messages import Message
-from services.notifier.storage.tables import attempt, message
+from services.notifier.storage.tables import attempt
 from services.notifier.twilio_client import Provider
 from shared.clock import ClockPage
 from shared.db import tables_of
@@ -82,7 +82,7 @@ class Bench:
 
     async def patient(self, *, plan: bool = True, **changes: Any) -> Someone:
         """Somebody with consent, and (unless told otherwise) an active plan of version 1 in New York."""
-        someone = await self._person("patient", **changes)
+        someone = await self._person("patient", **({"welcomed_at": self.now if plan else None} | changes))
         async with self.runtime.unit() as unit:
             words = {name: unit.cipher.seal("x", table="consent", column=name, row=someone.id) for name in ("how", "to_whom")}
             sealed = {f"{name}_sealed": blob for name, blob in words.items()}
@@ -90,7 +90,6 @@ class Bench:
             await unit.conn.execute(consent.insert().values(**values, **sealed, recorded_at=unit.now))
         if plan:
             await self.plan(someone)
-            await self.drop(f"welcome/{someone.id}")
         return someone
 
     async def staff(self, **changes: Any) -> Someone:
@@ -151,10 +150,6 @@ class Bench:
         return Envelope(
             id=uuid4(), type=event.full_type, source="test", time=self.now, subject=str(event.key), correlation_id=uuid4()
         )
-
-    async def drop(self, key: str) -> None:
-        async with self.runtime.unit() as unit:
-            await unit.conn.execute(message.delete().where(message.c.key == key))
 
     async def send(self) -> None:
         """The sender, until nothing is due and nothing under way."""
