@@ -68,7 +68,7 @@ class Stepper:
             # The passes' transactions are theirs, not the stepping request's: no audit row, no claimed key.
             with commands.acting_for(None):
                 await self._loops.until_idle(_LONGEST_STEP)
-            return await self.snapshot()
+                return await self.snapshot()  # asking a pass when it is due next opens transactions as well
 
     async def snapshot(self) -> Snapshot:
         """Counted in an order in which nothing can slip through: what is under way first and last, the rows in between."""
