@@ -1,7 +1,7 @@
-"""Makes the topics of the registry before anything else runs: partitions, replication, retention. `python -m shared.messaging.topics`.
+"""Makes the registry's topics before anything else runs (`python -m shared.messaging.topics`): partitions, replication, retention.
 
-In production nobody may create a topic by asking for it (auto-creation is off), and a topic made by a service would have one replica.
-What exists already is left as it is, except that a missing partition count or replication is never guessed: a mismatch is said and fails.
+In production nobody may create a topic by asking for it (auto-creation is off): a topic made by a service would have one replica.
+What exists already stays as it is; one with another number of partitions is said, and fails.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _number(variable: str, default: int) -> int:
 
 
 async def make_topics(bootstrap: str, wanted: Wanted) -> list[str]:
-    """Creates what is missing and returns its names. Raises KafkaError when the broker refuses, ValueError when a topic differs."""
+    """Creates what is missing; returns its names. Raises KafkaError when the broker refuses, ValueError when a topic differs."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="steadypath.topics", request_timeout_ms=10_000)
     await admin.start()
     try:
