@@ -58,7 +58,7 @@ def not_quiet(snapshots: Mapping[str, Snapshot | None], now: datetime) -> list[s
 def still_working(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> list[str]:
     """Who has done something since the snapshot before, a line each."""
     pairs = ((name, before.get(name), snapshot) for name, snapshot in now.items())
-    return [f"{name}: goes on working" for name, old, new in pairs if old is not None and new is not None and old.work != new.work]
+    return [f"{name}: goes on working" for name, old, new in pairs if old and new and old.work != new.work]
 
 
 def moved(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> bool:

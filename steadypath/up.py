@@ -20,7 +20,7 @@ from shared.clock import ClockPage, machine_now
 from shared.embedded.postgres import Postgres, PostgresError
 from shared.events.registry import SERVICES
 from steadypath import sample, state
-from steadypath.driver import Driver, Stepped
+from steadypath.driver import Driver, NotQuietError, Stepped
 from steadypath.edge import application
 from steadypath.errors import DONE, CommandError
 from steadypath.folder import DataFolder, Keys
@@ -137,9 +137,17 @@ async def _start(options: Options, stack: Stack, driver: Driver | None) -> None:
     running = state.Running(recipes.origin, recipes.keys.key)
     await sample.first_time(recipes.folder, running, with_sample=options.sample)
     if driver is not None:
-        await driver.settle()
+        await _settle(driver)
     state.remember(recipes.origin, recipes.keys.key, recipes.folder.path)
     _announce(options, recipes, driver)
+
+
+async def _settle(driver: Driver) -> None:
+    """What the last run left undone and what the sample has just planned: a part that is stuck is named, and waits for `advance`."""
+    try:
+        await driver.settle()
+    except NotQuietError as error:
+        _say(f"not quiet yet: {error}")
 
 
 async def _first_of(start: Coroutine[None, None, None], asked_to_stop: asyncio.Event) -> None:

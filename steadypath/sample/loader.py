@@ -24,10 +24,10 @@ def load(client: Client, what: str) -> None:
     """`what`: "clinic" or "patients". Raises CommandError with the first refusal."""
     content = yaml.safe_load(files("steadypath.sample").joinpath(f"{what}.yaml").read_text("utf-8"))
     now = _clinical_now(client)
-    for person in content.get("people", []):
-        client.put(f"/notifier/people/{person.pop('id')}", person)
     for service, body in content.get("clinic", {}).items():
         client.put(f"/{service}/clinic", body)
+    for person in content.get("people", []):
+        client.put(f"/notifier/people/{person.pop('id')}", person)
     if content.get("faults"):
         _faults(client, content["faults"])
     for patient in content.get("patients", []):
@@ -67,7 +67,11 @@ def _patient(client: Client, patient: dict[str, Any], now: datetime) -> None:
             client.put(path, {"text": label, "patient": identity})
     if "care_team" in patient:
         client.put(f"/adherence/patients/{identity}/care-team", {"chain": patient["care_team"]})
-    plan["starts_on"] = (today + timedelta(days=plan.pop("starts"))).isoformat()
+    first_day = today + timedelta(days=plan.pop("starts"))
+    plan["starts_on"] = first_day.isoformat()
+    for medicine in plan.get("medicines", []):
+        if "ends_on_day" in medicine:
+            medicine["ends_on"] = (first_day + timedelta(days=medicine.pop("ends_on_day") - 1)).isoformat()
     for appointment in plan.get("appointments", []):
         day = today + timedelta(days=appointment.pop("day"))
         appointment["starts_at"] = f"{day.isoformat()}T{appointment.pop('time')}"

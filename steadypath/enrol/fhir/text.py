@@ -11,171 +11,173 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-#: Words for small numbers, as prescribers write them.
-NUMBERS = {
-    "a": 1, "an": 1, "one": 1, "once": 1, "two": 2, "twice": 2, "three": 3, "thrice": 3, "four": 4, "five": 5, "six": 6,
-    "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "fourteen": 14, "half": Decimal("0.5"),
-}  # fmt: skip
-_NUMBER = r"(?:\d+(?:[.,]\d+)?|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + r")"
-_RANGE = rf"(?P<low>{_NUMBER})(?:\s*(?:-|–|to|or)\s*(?P<high>{_NUMBER}))?"
-_UNIT_OF_TIME = {"hour": "h", "hr": "h", "h": "h", "day": "d", "d": "d", "week": "wk", "wk": "wk", "month": "mo", "mo": "mo"}
-_TIME_UNIT = r"(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|months?)\b"
+from steadypath.enrol.fhir import text_amounts, text_days
+from steadypath.enrol.fhir.text_numbers import NUMBER, RANGE, number_of, plain, unit_of
 
-#: Abbreviations of the Latin and of FHIR's TimingAbbreviation value set, as (times, per).
-_ABBREVIATIONS = {
-    "qd": (1, "d"), "qam": (1, "d"), "qpm": (1, "d"), "qhs": (1, "d"), "od": (1, "d"), "bid": (2, "d"), "tid": (3, "d"),
-    "qid": (4, "d"),
-}  # fmt: skip
+Times = tuple[int, int]
+#: (shortest, longest, FHIR unit of time).
+Period = tuple[Decimal, Decimal, str]
+Rhythm = tuple[Times, Period]
 
-_MOMENTS: tuple[tuple[str, str], ...] = (
-    (r"before breakfast|(?:in the|every|each) morning|\bqam\b|upon waking|on waking|mornings?\b", "morning"),
-    (r"(?:at|before|with|after|around)\s+(?:lunch|noon|midday)", "noon"),
-    (r"(?:in the|every) afternoon", "afternoon"),
-    (r"(?:before|with|after|at)\s+(?:dinner|supper)|(?:in the|every|each) evening|\bqpm\b|evenings?\b", "evening"),
-    (r"\bqhs\b|(?:at|before|nightly at)\s+(?:bedtime|bed|night)|bedtime|nightly|every night", "bedtime"),
+#: Abbreviations of the Latin and of FHIR's TimingAbbreviation value set, as times a day.
+_ABBREVIATIONS = {"qd": 1, "qam": 1, "qpm": 1, "qhs": 1, "od": 1, "bid": 2, "bd": 2, "tid": 3, "tds": 3, "qid": 4, "qds": 4}
+_TIME_UNIT = r"(?P<unit>minutes?|mins?|hours?|hrs?|h|days?|d|weeks?|wks?|wk|months?|mo)\b"
+_MAXIMUM = re.compile(
+    r"(?:do not (?:exceed|take more)|not to exceed|no more than|not more than|up to a maximum|maximum|max)\b.*?(?:[.;](?!\d)|$)"
 )
-_CLOCK = re.compile(r"\bat\s+(\d{1,2})(?::(\d{2}))?\s*(am|pm|a\.m\.|p\.m\.)|\bat\s+([01]?\d|2[0-3]):([0-5]\d)\b")
-_AMOUNT = re.compile(
-    rf"{_RANGE}\s*(?P<unit>tablets?|tabs?|capsules?|caps?|pills?|units?|puffs?|drops?|patch(?:es)?|mg|mcg|ug|µg|g|ml|iu)\b"
+_AS_NEEDED = re.compile(
+    r"\bas(?:-| )needed\b|\bp\.?r\.?n\b|\b(?:when|if|whenever) (?:needed|required|necessary)\b|\bas (?:required|necessary)\b"
 )
-_AMOUNT_UNIT = {"tab": "tablet", "cap": "capsule", "pill": "tablet", "ug": "mcg", "µg": "mcg", "patche": "patch", "iu": "unit"}
-_MAXIMUM = re.compile(r"(?:do not exceed|not to exceed|no more than|maximum(?: of)?|max\.?)\b.*?(?:\.|;|$)(?!\d)")
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-_DATES = re.compile(rf"(?:from|starting|start(?:ing)? on|until|through)?\s*{_MONTH}\s+\d{{1,2}}(?:\s*(?:-|to)\s*(?:{_MONTH}\s*)?\d{{1,2}})?,?(?:\s+\d{{4}})?")
+_STEPPED = re.compile(
+    r"\b(?:then|followed by|after that|thereafter|afterwards)\b(?=.*(?:\d|\b(?:one|two|three|four|half|increase|decrease|reduce|"
+    r"taper|daily|stop|continue)\b))|\b(?:increase|decrease|reduce|titrate|taper)\w*\b.*\b(?:by|to|every|until|over)\b|\balternat\w+ with\b"
+)
+_SINGLE = re.compile(
+    r"\btake once\b|\bsingle dose\b|\bone dose only\b|\bone[- ]time (?:dose|only)\b|\bonce only\b|\bstat\b|\bas a single\b"
+)
+_NOT_AT_HOME = re.compile(
+    r"\b(?:iv|i\.v\.|intravenous\w*|ivpb|infus\w+|drip|bolus|intrathecal\w*|epidural\w*|intramuscular\w*|im injection|nebuli[sz]e by nurse)\b"
+)
 
 
 @dataclass(frozen=True)
 class TextReading:
-    """What the text states; None or empty where it states nothing. Periods are (number, FHIR unit of time)."""
+    """What the text states; None or empty where it states nothing. Periods are (low, high, FHIR unit of time)."""
 
     #: How many times in one `period`; a range where low differs from high.
-    times: tuple[int, int] | None = None
-    period: tuple[Decimal, Decimal, str] | None = None
+    times: Times | None = None
+    period: Period | None = None
+    #: Whether that was said as such ("twice a day") and not only by the way ("daily").
+    explicit: bool = False
     as_needed: bool = False
-    #: "for 7 days" as (7, "d").
-    duration: tuple[Decimal, str] | None = None
-    #: Moments of the day: morning, noon, afternoon, evening, bedtime, or "09:00".
-    moments: tuple[str, ...] = ()
-    #: (low, high, unit) of one intake.
-    amount: tuple[Decimal, Decimal, str] | None = None
+    #: "for 7 days" as (7, 7, "d").
+    duration: Period | None = None
+    #: Moments of the day: breakfast, morning, lunch, afternoon, dinner, evening, night, bedtime, meals.
+    moments: frozenset[str] = frozenset()
+    #: Times by the clock, "09:00".
+    clocks: tuple[str, ...] = ()
+    #: ISO days of the week, 1 is Monday.
+    weekdays: frozenset[int] = frozenset()
+    #: Amounts of one intake, by unit: {"tablet": {(1, 2)}}.
+    amounts: dict[str, frozenset[tuple[Decimal, Decimal]]] = field(default_factory=dict)
+    #: "starting January 16, 2015" as (month, day, year or None); likewise the last day.
+    starts: tuple[int, int, int | None] | None = None
+    ends: tuple[int, int, int | None] | None = None
     #: "then ...": the text has steps of its own.
     stepped: bool = False
-    source: str = field(default="", compare=False, repr=False)
+    #: "take once": one dose in all.
+    single: bool = False
+    #: An infusion, or what else only staff gives.
+    by_staff: bool = False
 
     @property
     def silent(self) -> bool:
         return self == TextReading()
 
 
-def number_of(word: str) -> Decimal:
-    """The number that a word or figure stands for."""
-    return Decimal(NUMBERS.get(word, 0)) or Decimal(word.replace(",", "."))
-
-
 def read_text(text: str) -> TextReading:
     """What an English dosage text states. Never raises: unknown wording is left out."""
-    plain = re.sub(r"\s+", " ", text.lower().replace("‑", "-")).strip()
-    said = _DATES.sub(" ", _MAXIMUM.sub(" ", plain))
-    duration, said_without_duration = _duration(said)
-    times, period = _frequency(said_without_duration)
+    said = _MAXIMUM.sub(" ", plain(text[:2000]))
+    starts, ends, said = text_days.dates(said)
+    stepped = _STEPPED.search(said) is not None
+    duration, said = _duration(said)
+    clocks = text_days.clocks(said)
+    moments = text_days.moments(said)
+    rhythm, explicit = _rhythm(said)
+    if rhythm and not explicit and len(text_days.apart(moments)) > 1:
+        rhythm = None  # "every morning and every evening" is twice a day
     return TextReading(
-        times=times,
-        period=period,
-        as_needed=re.search(r"\bas needed\b|\bprn\b|\bp\.r\.n\b|\bwhen (?:needed|required|necessary)\b|\bif needed\b", said) is not None,
+        times=rhythm[0] if rhythm else None,
+        period=rhythm[1] if rhythm else None,
+        explicit=rhythm is not None and explicit,
+        as_needed=_AS_NEEDED.search(said) is not None,
         duration=duration,
-        moments=_moments(said),
-        amount=_amount(said),
-        stepped=re.search(r"\bthen\b|\bfollowed by\b|\bafter that\b|\bthereafter\b", said) is not None,
-        source=plain,
+        moments=moments,
+        clocks=clocks,
+        weekdays=text_days.weekdays(said),
+        amounts=text_amounts.amounts(said),
+        starts=starts,
+        ends=ends,
+        stepped=stepped,
+        single=_SINGLE.search(said) is not None,
+        by_staff=_NOT_AT_HOME.search(said) is not None,
     )
 
 
-def _duration(said: str) -> tuple[tuple[Decimal, str] | None, str]:
-    found = re.search(rf"\b(?:for|x)\s*(?P<low>{_NUMBER})(?:\s*(?:-|to)\s*{_NUMBER})?[ -]*{_TIME_UNIT}", said)
+def _duration(said: str) -> tuple[Period | None, str]:
+    """ "for 7 days", "x 2 weeks", "for up to 12 wk", "for a week", and the text without it."""
+    found = re.search(rf"\b(?:for|x)\s*(?:up to |a total of |another |the next |the first )?{RANGE}[ -]*{_TIME_UNIT}", said)
     if not found:
+        found = re.search(rf"(?<![\w-]){RANGE}[ -](?P<unit>day|week|month)s?[ -](?:course|supply of treatment|treatment)\b", said)
+    if not found or unit_of(found["unit"]) == "min":
         return None, said
-    return (number_of(found["low"]), _unit(found["unit"])), said[: found.start()] + " " + said[found.end() :]
+    low = number_of(found["low"])
+    rest = said[: found.start()] + " " + said[found.end() :]
+    return (low, number_of(found["high"]) if found["high"] else low, unit_of(found["unit"])), rest
 
 
-def _unit(word: str) -> str:
-    return _UNIT_OF_TIME[word.rstrip("s") if word not in ("hrs",) else "hr"]
-
-
-Times = tuple[int, int]
-Period = tuple[Decimal, Decimal, str]
-
-
-def _frequency(said: str) -> tuple[Times | None, Period | None]:
-    for reader in (_every, _times_a, _abbreviated, _plain_daily):
+def _rhythm(said: str) -> tuple[Rhythm | None, bool]:
+    """How often, and whether that was said as such."""
+    for reader in (_every, _times_a, _abbreviated):
         found = reader(said)
         if found:
-            return found
-    return None, None
+            return found, True
+    return _by_the_way(said), False
 
 
-def _every(said: str) -> tuple[Times, Period] | None:
-    """"every 6-8 hours", "q6h", "every other day", "every 2 weeks"."""
-    if re.search(r"\b(?:every|each) (?:other|second|alternate) day\b|\bon alternate days\b|\bqod\b", said):
-        return (1, 1), (Decimal(2), Decimal(2), "d")
-    found = re.search(rf"\bevery\s+{_RANGE}\s*-?{_TIME_UNIT}", said) or re.search(
-        r"\bq\s*(?P<low>\d+)(?:\s*-\s*(?P<high>\d+))?\s*(?P<unit>h|hrs?|hours?|d|days?|wk|weeks?)\b", said
+def _once_in(number: int, unit: str) -> Rhythm:
+    return (1, 1), (Decimal(number), Decimal(number), unit)
+
+
+def _every(said: str) -> Rhythm | None:
+    """ "every 6-8 hours", "q6h", "every other day", "every 2 weeks", "hourly"."""
+    if re.search(r"\b(?:every|each) (?:other|second|alternate) day\b|\balternate days\b|\bqod\b|\bevery 2nd day\b", said):
+        return _once_in(2, "d")
+    if re.search(r"\bevery (?:third|3rd) day\b", said):
+        return _once_in(3, "d")
+    if re.search(r"\b(?:every|each) (?:other|second|alternate) week\b|\bfortnightly\b|\bbiweekly\b", said):
+        return _once_in(2, "wk")
+    if re.search(r"\bhourly\b|\bevery hour\b", said) and not re.search(rf"{NUMBER}[ -]hourly", said):
+        return _once_in(1, "h")
+    found = (
+        re.search(rf"\bevery\s+{RANGE}\s*-?{_TIME_UNIT}", said)
+        or re.search(r"\bq\.?\s*(?P<low>\d+)(?:\s*-\s*(?P<high>\d+))?\s*(?P<unit>h|hrs?|hours?|d|days?|wk|weeks?|min)\b", said)
+        or re.search(rf"\b{RANGE}[ -](?P<unit>hour)ly\b", said)
     )
     if not found:
         return None
-    low, high = number_of(found["low"]), number_of(found["high"] or found["low"])
-    return (1, 1), (low, high, _unit(found["unit"]))
+    low = number_of(found["low"])
+    return (1, 1), (low, number_of(found["high"]) if found["high"] else low, unit_of(found["unit"]))
 
 
-def _times_a(said: str) -> tuple[Times, Period] | None:
-    """"three times a day", "one time daily", "twice weekly", "once a week"."""
+def _times_a(said: str) -> Rhythm | None:
+    """ "three times a day", "one time daily", "twice weekly", "once a week", "3x/day"."""
     found = re.search(
-        rf"\b(?:{_RANGE}\s*(?:times?|x)|(?P<word>once|twice|thrice))\s*(?:a|per|each|every|/)?\s*"
-        r"(?P<per>day|daily|week|weekly|month|monthly)\b",
+        rf"\b(?:{RANGE}\s*(?:times?|x)|(?P<word>once|twice|thrice))\s*(?:a|per|each|every|in a|/)?\s*"
+        r"(?P<per>days?|daily|weekly|week|wk|monthly|month|night|nightly|morning|evening)\b",
         said,
     )
     if not found:
         return None
-    low = found["word"] or found["low"]
-    high = found["word"] or found["high"] or low
-    per = {"d": "d", "w": "wk", "m": "mo"}[found["per"][0]]
-    return (int(number_of(low)), int(number_of(high))), (Decimal(1), Decimal(1), per)
+    low = number_of(found["word"] or found["low"])
+    high = number_of(found["high"]) if found["high"] else low
+    per = {"w": "wk", "m": "mo"}.get(found["per"][0], "d") if found["per"] != "morning" else "d"
+    return (int(low), int(high)), (Decimal(1), Decimal(1), per)
 
 
-def _abbreviated(said: str) -> tuple[Times, Period] | None:
-    found = re.search(r"\b(" + "|".join(_ABBREVIATIONS) + r")\b", said.replace(".", ""))
-    if not found:
-        return None
-    times, per = _ABBREVIATIONS[found[1]]
-    return (times, times), (Decimal(1), Decimal(1), per)
+def _abbreviated(said: str) -> Rhythm | None:
+    found = re.search(r"\b(" + "|".join(_ABBREVIATIONS) + r")\b", re.sub(r"(?<=\b[a-z])\.", "", said))
+    if not found or (found[1] == "od" and re.search(r"\b(?:eye|drops?|ophthalmic)\b", said)):
+        return None  # "od" is also the right eye
+    times = _ABBREVIATIONS[found[1]]
+    return (times, times), (Decimal(1), Decimal(1), "d")
 
 
-def _plain_daily(said: str) -> tuple[Times, Period] | None:
-    one = Decimal(1)
-    if re.search(r"\bweekly\b|\bonce a week\b|\bevery week\b|\ba week\b", said):
-        return (1, 1), (one, one, "wk")
-    if re.search(r"\bmonthly\b|\bevery month\b", said):
-        return (1, 1), (one, one, "mo")
-    if re.search(r"\bdaily\b|\b(?:a|per|each|every) (?:day|morning|evening|night)\b|\bnightly\b", said):
-        return (1, 1), (one, one, "d")
+def _by_the_way(said: str) -> Rhythm | None:
+    if re.search(r"\bweekly\b|\b(?:a|per|each|every) week\b", said):
+        return _once_in(1, "wk")
+    if re.search(r"\bmonthly\b|\b(?:a|per|each|every) month\b", said):
+        return _once_in(1, "mo")
+    if re.search(r"\bdaily\b|\b(?:a|per|each|every) (?:day|morning|evening|night|afternoon)\b|\bnightly\b|/ ?d(?:ay)?\b", said):
+        return _once_in(1, "d")
     return None
-
-
-def _moments(said: str) -> tuple[str, ...]:
-    found = [name for pattern, name in _MOMENTS if re.search(pattern, said)]
-    for match in _CLOCK.finditer(said):
-        hour, minute, half, hour24, minute24 = match.groups()
-        if half:
-            clock = int(hour) % 12 + (12 if half.startswith("p") else 0), int(minute or 0)
-        else:
-            clock = int(hour24), int(minute24)
-        found.append(f"{clock[0]:02d}:{clock[1]:02d}")
-    return tuple(found)
-
-
-def _amount(said: str) -> tuple[Decimal, Decimal, str] | None:
-    found = _AMOUNT.search(said)
-    if not found:
-        return None
-    low, high = number_of(found["low"]), number_of(found["high"] or found["low"])
-    unit = found["unit"].rstrip("s") if found["unit"] not in ("µg",) else "mcg"
-    return low, high, _AMOUNT_UNIT.get(unit, unit)
