@@ -30,13 +30,17 @@ _AS_NEEDED = re.compile(
 )
 _STEPPED = re.compile(
     r"\b(?:then|followed by|after that|thereafter|afterwards)\b(?=.*(?:\d|\b(?:one|two|three|four|half|increase|decrease|reduce|"
-    r"taper|daily|stop|continue)\b))|\b(?:increase|decrease|reduce|titrate|taper)\w*\b.*\b(?:by|to|every|until|over)\b|\balternat\w+ with\b"
+    r"taper|daily|stop|continue)\b))|\b(?:increase|decrease|reduce|titrate|taper)\w*\b.*\b(?:by|to|every|until|over)\b|"
+    r"\balternat\w+ with\b|\bof (?:each |the |a )?cycle\b|\b(?:days?|weeks?) (?:on|off)\b"
+)
+_VARIABLE = re.compile(
+    r"\bsliding scale\b|\baccording to\b|\bdepending on\b|\bbased on\b|\bper (?:inr|protocol|scale)\b|\badjust\w*\b"
 )
 _SINGLE = re.compile(
     r"\btake once\b|\bsingle dose\b|\bone dose only\b|\bone[- ]time (?:dose|only)\b|\bonce only\b|\bstat\b|\bas a single\b"
 )
 _NOT_AT_HOME = re.compile(
-    r"\b(?:iv|i\.v\.|intravenous\w*|ivpb|infus\w+|drip|bolus|intrathecal\w*|epidural\w*|intramuscular\w*|im injection|nebuli[sz]e by nurse)\b"
+    r"\b(?:iv|i\.v\.|intravenous\w*|ivpb|infus\w+|drip|bolus|intrathecal\w*|epidural\w*|intramuscular\w*|im injection)\b"
 )
 
 
@@ -65,6 +69,8 @@ class TextReading:
     ends: tuple[int, int, int | None] | None = None
     #: "then ...": the text has steps of its own.
     stepped: bool = False
+    #: "sliding scale": the amount depends on something that the text does not settle.
+    variable: bool = False
     #: "take once": one dose in all.
     single: bool = False
     #: An infusion, or what else only staff gives.
@@ -99,6 +105,7 @@ def read_text(text: str) -> TextReading:
         starts=starts,
         ends=ends,
         stepped=stepped,
+        variable=_VARIABLE.search(said) is not None,
         single=_SINGLE.search(said) is not None,
         by_staff=_NOT_AT_HOME.search(said) is not None,
     )
@@ -166,10 +173,12 @@ def _times_a(said: str) -> Rhythm | None:
 
 
 def _abbreviated(said: str) -> Rhythm | None:
-    found = re.search(r"\b(" + "|".join(_ABBREVIATIONS) + r")\b", re.sub(r"(?<=\b[a-z])\.", "", said))
-    if not found or (found[1] == "od" and re.search(r"\b(?:eye|drops?|ophthalmic)\b", said)):
-        return None  # "od" is also the right eye
-    times = _ABBREVIATIONS[found[1]]
+    found = re.findall(r"\b(" + "|".join(_ABBREVIATIONS) + r")\b", re.sub(r"(?<=\b[a-z])\.", "", said))
+    if re.search(r"\b(?:eye|drops?|ophthalmic)\b", said):
+        found = [word for word in found if word != "od"]  # "od" is also the right eye
+    if not found:
+        return None
+    times = _ABBREVIATIONS[found[0]]
     return (times, times), (Decimal(1), Decimal(1), "d")
 
 
