@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -17,8 +18,10 @@ from twilio.request_validator import RequestValidator
 
 from services.notifier import crisis_watch, inbound
 from services.notifier.handlers.crisis import FIRES
+from services.notifier.hearing import hear
 from services.notifier.inbound_poll import InboundPass
 from services.notifier.storage import contact_rows, wishes
+from services.notifier.storage.heard import Inbound
 from services.notifier.storage.hearing_tables import clinic_settings, contact, open_question, opt_signal
 from services.notifier.storage.hearing_tables import inbound as inbound_table
 from services.notifier.storage.tables import message, open_alert
@@ -139,6 +142,16 @@ async def test_a_repeated_webhook_has_one_effect(bench: Bench, door: Door, times
     assert [(each["answer"], each["occurrence_id"]) for each in said] == [("taken", str(occurrence))]
 
 
+async def test_a_repeated_webhook_changes_a_contact_once(bench: Bench, door: Door) -> None:
+    who = await bench.patient()
+    form = door.form(who, "en español")
+    for _ in range(3):
+        assert (await door.post(form)).status_code == 200
+    known = await standing(bench, who)
+    assert (known.language, known.version) == ("es", 2)
+    assert await replies(bench) == []
+
+
 async def test_texts_of_one_number_at_once_each_have_one_disposition(bench: Bench, door: Door) -> None:
     who = await bench.patient()
     await asked_dose(bench, who)
@@ -238,6 +251,20 @@ async def test_a_stop_replayed_after_a_later_start_changes_nothing(bench: Bench,
     assert not (await standing(bench, who)).opted_out
     assert (await door.post(stop)).status_code == 200
     assert not (await standing(bench, who)).opted_out
+
+
+@pytest.mark.parametrize("last", ["STOP", "START"])
+async def test_all_orders_of_arrival_end_the_same(bench: Bench, last: str) -> None:
+    """STOP, HELP and START by the provider's time; the webhooks in every order, each twice."""
+    told = {"STOP": 1, "HELP": 2, "START": 0 if last == "STOP" else 3}
+    for order in permutations(told):
+        who = await bench.patient()
+        for word in (*order, *order):
+            sent_at = bench.now + timedelta(seconds=told[word])
+            text = Inbound(f"SM{who.id.hex}{word}", who.number, LINE, word, "webhook", opt_out_type=word, sent_at=sent_at)
+            async with bench.runtime.unit() as unit:
+                await hear(unit, text, CLINIC)
+        assert (await standing(bench, who)).opted_out is (last == "STOP"), order
 
 
 async def test_yes_and_chatter_begin_nothing(bench: Bench, door: Door) -> None:
