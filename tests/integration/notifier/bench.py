@@ -184,7 +184,7 @@ class Bench:
     async def phone_of(self, who: Someone) -> list[dict[str, Any]]:
         """What this person's phone has got from us, oldest first."""
         threads = (await self.http.get("/phone/threads")).raise_for_status().json()
-        texts = next((thread["messages"] for thread in threads if thread["number"] == who.number), [])
+        texts: list[dict[str, Any]] = next((thread["messages"] for thread in threads if thread["number"] == who.number), [])
         return [text for text in texts if text["direction"] == "outbound"]
 
     async def message(self, key: str) -> Message:

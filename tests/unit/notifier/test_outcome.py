@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -46,7 +47,7 @@ START = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
         (504, {}, "unknown"),
     ],
 )
-def test_answers(status, answer, kind):
+def test_answers(status: Any, answer: dict[str, Any], kind: Any) -> None:
     assert of_answer(status, answer).kind == kind
 
 
@@ -54,7 +55,7 @@ def test_answers(status, answer, kind):
     st.integers(100, 599),
     st.dictionaries(st.sampled_from(["sid", "code", "status"]), st.one_of(st.none(), st.integers(), st.text())),
 )
-def test_only_429_and_the_documented_codes_prove_that_nothing_was_sent(status, answer):
+def test_only_429_and_the_documented_codes_prove_that_nothing_was_sent(status: Any, answer: dict[str, Any]) -> None:
     outcome = of_answer(status, answer)
     if outcome.kind == "not-sent":
         assert status == 429 or answer["code"] in {20429, 21611, 63038, 60728}
@@ -65,20 +66,20 @@ def test_only_429_and_the_documented_codes_prove_that_nothing_was_sent(status, a
 @pytest.mark.parametrize(
     ("header", "seconds"), [("7", 7), (None, None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), ("9" * 9, None)]
 )
-def test_retry_after(header, seconds):
+def test_retry_after(header: str | None, seconds: int | None) -> None:
     assert of_answer(429, {}, header).retry_after == (None if seconds is None else timedelta(seconds=seconds))
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
-def test_retries_wait_longer_but_never_over_the_limit(tries, spread):
+def test_retries_wait_longer_but_never_over_the_limit(tries: int, spread: float) -> None:
     first, at_most = timedelta(seconds=5), timedelta(minutes=5)
     wait = retry_in(tries, NOT_SENT, first, at_most, spread)
     assert first <= wait <= at_most * 1.25
     assert retry_in(tries, Outcome("not-sent", retry_after=timedelta(hours=1)), first, at_most, spread) == timedelta(hours=1)
 
 
-def attempt(**changes) -> Attempt:
-    values = {
+def attempt(**changes: Any) -> Attempt:
+    values: dict[str, Any] = {
         "id": UUID(int=1),
         "message_id": UUID(int=2),
         "clinic_id": UUID(int=3),
@@ -94,17 +95,19 @@ def attempt(**changes) -> Attempt:
     return Attempt(**(values | changes))
 
 
-def test_reconciliation_looks_at_its_four_moments_and_then_never_again():
-    now, looks = START, []
-    while (now := next_look(attempt(), now)) is not None:
-        looks.append(now - START)
+def test_reconciliation_looks_at_its_four_moments_and_then_never_again() -> None:
+    at, looks = next_look(attempt(), START), list[timedelta]()
+    while at is not None:
+        looks.append(at - START)
+        at = next_look(attempt(), at)
     assert looks == [timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1, minutes=5)]
 
 
-def test_an_accepted_text_is_polled_three_times():
-    now, polls = START, []
-    while (now := next_poll(attempt(), START, now)) is not None:
-        polls.append(now - START)
+def test_an_accepted_text_is_polled_three_times() -> None:
+    at, polls = next_poll(attempt(), START, START), list[timedelta]()
+    while at is not None:
+        polls.append(at - START)
+        at = next_poll(attempt(), START, at)
     assert polls == [timedelta(minutes=10), timedelta(hours=1), timedelta(hours=11)]
 
 
@@ -119,10 +122,10 @@ def test_an_accepted_text_is_polled_three_times():
         ("other", 0, False),
     ],
 )
-def test_only_the_same_body_of_about_then_can_be_the_attempt(body, offset, matches):
+def test_only_the_same_body_of_about_then_can_be_the_attempt(body: str, offset: int, matches: bool) -> None:
     seen = Seen(SID, "sent", None, body, START + timedelta(seconds=offset))
     assert candidates([seen], "the text", START) == ([seen] if matches else [])
 
 
-def test_a_message_without_a_date_is_nobodys():
+def test_a_message_without_a_date_is_nobodys() -> None:
     assert candidates([Seen(SID, "sent", None, "the text", None)], "the text", START) == []

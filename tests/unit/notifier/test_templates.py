@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -33,8 +34,8 @@ ADVICE = re.compile(r"you should|\btake (your|it|two|a)\b|double|stop taking|tom
 KEYWORDS = re.compile(r"\b(reply|responda) (yes|cancel|end|quit|stopall|si)\b", re.IGNORECASE)
 
 
-def facts(**changes) -> ContactFacts:
-    values = {
+def facts(**changes: Any) -> ContactFacts:
+    values: dict[str, Any] = {
         "id": UUID(int=1),
         "role": "patient",
         "clinic_id": UUID(int=2),
@@ -64,7 +65,7 @@ def facts(**changes) -> ContactFacts:
     return ContactFacts(**(values | changes))
 
 
-def bodies(name: str, language: str, privacy: str = "discreet"):
+def bodies(name: str, language: str, privacy: str = "discreet") -> Any:
     """The body once for every fixed word, since the longest one counts."""
     for severity in TEMPLATES.words["severity"][language]:
         for kind in TEMPLATES.words["alert"][language]:
@@ -74,14 +75,14 @@ def bodies(name: str, language: str, privacy: str = "discreet"):
 
 @pytest.mark.parametrize("privacy", ["discreet", "named"])
 @pytest.mark.parametrize(("name", "language"), CASES)
-def test_one_gsm7_segment(name, language, privacy):
+def test_one_gsm7_segment(name: str, language: str, privacy: str) -> None:
     for body in bodies(name, language, privacy):
         assert GSM7.issuperset(body), set(body) - GSM7
         assert len(body) <= 160, (len(body), body)
 
 
 @pytest.mark.parametrize(("name", "language"), CASES)
-def test_discreet_text_tells_a_bystander_nothing(name, language):
+def test_discreet_text_tells_a_bystander_nothing(name: str, language: str) -> None:
     if name.startswith("alert"):
         pytest.skip("to the care team: kinds in fixed words, no name")
     for body in bodies(name, language):
@@ -90,18 +91,18 @@ def test_discreet_text_tells_a_bystander_nothing(name, language):
 
 
 @pytest.mark.parametrize(("name", "language"), CASES)
-def test_no_advice_and_no_keyword_as_an_answer(name, language):
+def test_no_advice_and_no_keyword_as_an_answer(name: str, language: str) -> None:
     for body in bodies(name, language):
         assert not ADVICE.search(body.lower()), body
         assert not KEYWORDS.search(body), body
 
 
-def test_dose_asks_for_digits():
+def test_dose_asks_for_digits() -> None:
     body = TEMPLATES.body("dose", facts(), {"wall": "08:00"}, zone=ZONE, link=LINK)
     assert body == "Your 8:00 am reminder. Reply 1 when done, 2 to skip."
 
 
-def test_named_uses_the_label_only_where_chosen_and_complete():
+def test_named_uses_the_label_only_where_chosen_and_complete() -> None:
     params = {"wall": "08:00", "medications": [str(MEDICINE)]}
     assert "blue capsule" in TEMPLATES.body("dose", facts(privacy="named"), params, zone=ZONE, link=LINK)
     assert "blue capsule" not in TEMPLATES.body("dose", facts(), params, zone=ZONE, link=LINK)
@@ -109,7 +110,7 @@ def test_named_uses_the_label_only_where_chosen_and_complete():
     assert "blue capsule" not in TEMPLATES.body("dose", facts(privacy="named"), half_labelled, zone=ZONE, link=LINK)
 
 
-def test_label_that_would_not_fit_one_segment_gives_way_to_the_discreet_text():
+def test_label_that_would_not_fit_one_segment_gives_way_to_the_discreet_text() -> None:
     for label in ("x" * 150, "pastilla número uno"):
         body = TEMPLATES.body(
             "dose",
@@ -122,19 +123,19 @@ def test_label_that_would_not_fit_one_segment_gives_way_to_the_discreet_text():
         assert fits(body)
 
 
-def test_dates_are_told_in_the_patients_zone():
+def test_dates_are_told_in_the_patients_zone() -> None:
     params = {"at": "2026-12-08T02:30:00+00:00"}
     assert "Dec 7 at 9:30 pm" in TEMPLATES.body("appointment", facts(), params, zone=ZONE, link=LINK)
     assert "7/12 a las 21:30" in TEMPLATES.body("appointment", facts(language="es"), params, zone=ZONE, link=LINK)
 
 
 @pytest.mark.parametrize(("name", "params"), [("no/such", {}), ("dose", {}), ("appointment", {"code": "A1B2"})])
-def test_without_wording_or_value_there_is_no_text(name, params):
+def test_without_wording_or_value_there_is_no_text(name: str, params: dict[str, Any]) -> None:
     with pytest.raises(NoTemplateError):
         TEMPLATES.body(name, facts(), params, zone=ZONE, link=LINK)
 
 
-def test_alert_holds_its_code_once():
+def test_alert_holds_its_code_once() -> None:
     params = {"code": "A7K2", "severity": "low", "alert_kind": "follow-up-unrecorded"}
     body = TEMPLATES.body("alert", facts(role="care-team"), params, zone=ZONE, link=LINK)
     assert body.count("A7K2") == 1
