@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.adherence.domain.alerts import Alert, Chain, Turn
@@ -16,6 +16,8 @@ from services.adherence.storage.tables import alerts
 from shared.errors import Transient
 from shared.messaging.unit import Unit
 
+#: As text: with a bind parameter PostgreSQL no longer finds the partial index once it plans the statement generically.
+_UNRESOLVED = text("state <> 'resolved'")
 #: Codes tried before giving up for now: with half of all codes taken, 40 tries fail once in 10^12.
 _TRIES = 40
 
@@ -74,9 +76,9 @@ async def add(unit: Unit, clinic_id: UUID, patient_id: UUID, alert: Alert) -> st
     }
     for _try, code in zip(range(_TRIES), codes_for(alert.id), strict=False):
         statement = insert(alerts).values(**values, code=code)
-        free = statement.on_conflict_do_nothing(
-            index_elements=["clinic_id", "code"], index_where=alerts.c.state != "resolved"
-        ).returning(alerts.c.code)
+        free = statement.on_conflict_do_nothing(index_elements=["clinic_id", "code"], index_where=_UNRESOLVED).returning(
+            alerts.c.code
+        )
         if (await unit.conn.execute(free)).first() is not None:
             return code
     raise Transient

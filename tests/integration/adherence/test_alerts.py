@@ -269,6 +269,18 @@ async def test_monitoring_without_a_result_by_its_deadline_reaches_a_person(worl
     assert len(await world.said("alert-resolved")) == 1
 
 
+async def test_the_twentieth_alert_of_a_connection_is_raised_as_the_first(world: World) -> None:
+    """PostgreSQL plans a statement generically from its sixth use on a connection; what names a partial index must survive that."""
+    for _ in range(20):
+        world.patient = uuid4()
+        heard = messages.RiskHeardV1(
+            clinic_id=CLINIC, patient_id=world.patient, reply_id=uuid4(), at=START, category="unspecified", safe_reply="sent"
+        )
+        await world.hear(heard)
+    codes = [event["alert"]["code"] for event in await world.said("alert-raised")]
+    assert len(set(codes)) == 20
+
+
 async def test_the_schema_itself_refuses_a_second_open_alert_of_one_cause(world: World) -> None:
     await missed_check_in(world)
     columns = (
