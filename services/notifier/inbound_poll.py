@@ -24,6 +24,7 @@ from services.notifier.storage.hearing_tables import inbound_poll
 from services.notifier.twilio_client import Provider
 from shared.defaults import default
 from shared.logs import log
+from shared.ops import ops_say
 from shared.runtime import Runtime
 
 _GROUP = 20
@@ -69,6 +70,9 @@ class InboundPass:
                 await heard.looked_up(unit, reply_id, sent_at, again)
                 if sent_at is not None:
                     await wishes.time_signals(unit, reply_id, sent_at)
+                elif again is None:
+                    # The opt-out stands; whoever wrote START may be waiting for texts.
+                    await ops_say(unit, "opt-in-order-unknown", {"reply": str(reply_id)}, dedup=str(reply_id))
         return len(due)
 
     async def _sent_at(self, sid: str) -> datetime | None:
