@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.notifier.domain.message import MessageDraft, MessageKind
 from services.notifier.lastgate import withhold
-from services.notifier.storage import alerts, messages, plans
+from services.notifier.storage import alerts, conversations, messages, plans
 from shared.defaults import default
 from shared.events.adherence import (
     AlertAcknowledgedV1,
@@ -30,6 +30,7 @@ async def on_message_requested(unit: Unit, event: MessageRequestedV1) -> None:
     if unit.cause is None:
         raise ValueError("a requested text is caused by an event")
     kind: MessageKind = event.purpose
+    low, high = await conversations.range_asked(unit, event.occurrence_id)
     await messages.queue(
         unit,
         MessageDraft(
@@ -41,7 +42,7 @@ async def on_message_requested(unit: Unit, event: MessageRequestedV1) -> None:
             request_id=event.request_id,
             reply_id=event.reply_id,
             template=f"{event.instrument}/{event.item}",
-            params={"instrument": event.instrument, "item": event.item},
+            params={"instrument": event.instrument, "item": event.item, "low": low, "high": high},
             cause=unit.cause.id,
             cause_type=event.type,
             not_before=unit.now,

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from services.notifier.domain.answers import QuestionKind
+from services.notifier.domain.answers import QuestionKind, instrument_range
 from services.notifier.domain.conversation import Binding, OpenQuestion, answer_key
 from services.notifier.storage.hearing_tables import open_question
 from shared.defaults import default
@@ -74,3 +74,10 @@ async def answered(unit: Unit, binding: Binding, reply_id: UUID) -> None:
         .where(open_question.c.message_id == binding.question.message_id)
         .values(answered_at=unit.now, answered_as=answer_key(binding.answer), answered_by=reply_id)
     )
+
+
+async def range_asked(unit: Unit, occurrence_id: UUID | None) -> tuple[int, int]:
+    """Lowest and highest answer to what was last asked about an occurrence: what a clarification offers."""
+    statement = select(open_question.c.instrument).where(open_question.c.occurrence_id == occurrence_id)
+    found = (await unit.conn.execute(statement.order_by(open_question.c.asked_at.desc()).limit(1))).scalar_one_or_none()
+    return instrument_range(found)

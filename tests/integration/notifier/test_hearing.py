@@ -28,7 +28,7 @@ from services.notifier.storage.tables import message, open_alert
 from shared.clock import ClockPage
 from shared.db import metadata_for, tables_of
 from shared.defaults import default
-from shared.events.adherence import CrisisFlaggedV1
+from shared.events.adherence import CrisisFlaggedV1, MessageRequestedV1
 from shared.house_tables import house_tables
 from shared.messaging.work import WorkItem
 from tests.integration.notifier.bench import CLINIC, LINE, Bench, Someone
@@ -196,6 +196,23 @@ async def test_words_we_cannot_read_reach_a_person_with_the_question_they_may_be
     assert (said["answer"], said["occurrence_id"]) == ("none", str(occurrence))
     assert await dispositions(bench) == ["not-understood"]
     assert not (await standing(bench, who)).opted_out
+
+
+async def test_a_clarification_offers_the_instruments_range(bench: Bench, door: Door) -> None:
+    who, occurrence = await bench.patient(), uuid4()
+    async with bench.runtime.unit() as unit:
+        times = {"asked_at": unit.now, "answer_until": unit.now + timedelta(days=1)}
+        values = {"message_id": uuid4(), "clinic_id": CLINIC, "contact_id": who.id, "kind": "check-in", "instrument": "phq-2"}
+        await unit.conn.execute(open_question.insert().values(**values, **times, occurrence_id=occurrence, item="down"))
+    await door.text(who, "not great")
+    (said,) = await replies(bench)
+    assert (said["answer"], said["occurrence_id"]) == ("none", str(occurrence))
+    ids = {"clinic_id": CLINIC, "patient_id": who.id, "request_id": uuid4(), "occurrence_id": occurrence}
+    template = {"purpose": "clarification", "instrument": "clarify", "item": "score"}
+    useful = bench.now + timedelta(minutes=15)
+    await bench.hear(MessageRequestedV1(**ids, **template, running_conversation=True, useful_until=useful))
+    await bench.settle()
+    assert "from 0 to 3" in (await bench.phone_of(who))[-1]["body"]
 
 
 async def test_a_side_effect_is_its_own_answer(bench: Bench, door: Door) -> None:
