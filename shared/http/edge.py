@@ -148,7 +148,7 @@ class _Answer:
 
 async def _read(scope: Scope, receive: Receive) -> bytes:
     """The whole body. Raises Refusal: 413 over the limit, 400 for NUL, which no text column takes."""
-    limit = default("shared", "request_body_limit")
+    limit = _limit(scope)
     if b"\x00" in scope.get("path", "").encode("utf-8", "surrogateescape") or b"%00" in scope.get("query_string", b""):
         raise Refusal(problem(400, "The address holds a NUL character.", element="path", accepted="text without NUL characters"))
     chunks: list[bytes] = []
@@ -167,6 +167,12 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
     if b"\x00" in body or (b"\\u0000" in body and _is_json(scope)):
         raise Refusal(problem(422, "The body holds a NUL character.", element="body", accepted="text without NUL characters"))
     return body
+
+
+def _limit(scope: Scope) -> int:
+    """Bytes that a body may have: more where many commands come at once (`/scheduler/bulk/...`)."""
+    is_bulk = scope["path"].split("/", 3)[2:3] == ["bulk"]
+    return int(default("shared", "bulk_body_limit" if is_bulk else "request_body_limit"))
 
 
 def _is_json(scope: Scope) -> bool:
