@@ -60,6 +60,7 @@ class Statement:
     plan: Plan
     names: Names
     row: Stored | None
+    clinic: Clinic
 
 
 async def state(
@@ -75,7 +76,7 @@ async def state(
         plan = reader.plan(body)
         validation.check(plan, numbers.limits(clinic.numbers))
         telling.check(plan, reader.names)
-    return Statement(plan, reader.names, row)
+    return Statement(plan, reader.names, row, clinic)
 
 
 def _own(row: Stored | None, clinic_id: UUID) -> None:
@@ -107,7 +108,7 @@ async def put_plan(unit: Unit, clinic_id: UUID, patient_id: UUID, external: str 
     sealed = plans.seal_names(_all_names(statement, unit.cipher), unit.cipher, patient_id)
     if statement.row is not None:
         await versions.catch_up(unit, [statement.row])
-    row = statement.row or Stored(clinic_id, change.plan, {}, sealed)
+    row = statement.row or Stored(clinic_id, change.plan, {}, sealed, numbers=statement.clinic.numbers)
     row = replace(row, stated=definition.to_json(statement.plan), names=sealed, plan=change.plan)
     return await _save(unit, row, change, "changed" if outcome == "unchanged" else outcome)
 

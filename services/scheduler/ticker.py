@@ -15,7 +15,7 @@ from uuid import UUID
 
 from services.scheduler import events, numbers, versions
 from services.scheduler.domain import ladder, lateness
-from services.scheduler.storage import clinics, occurrences, parked, plans
+from services.scheduler.storage import occurrences, plans
 from services.scheduler.storage.occurrences import Ending, Placed
 from services.scheduler.storage.plans import Stored
 from shared.defaults import default
@@ -25,9 +25,9 @@ from shared.messaging.work import WorkItem
 
 async def fire(unit: Unit, items: Sequence[WorkItem]) -> None:
     """Everything that has come due for these patients. They are locked, and their due work is deleted with this transaction."""
-    waiting = await _put_off_parked(unit, items)
-    rows = await plans.load(unit.conn, [item.key for item in items if item.key not in waiting])
-    rows = await versions.catch_up(unit, list(rows.values()))
+    found = await plans.load(unit.conn, [item.key for item in items])
+    await _put_off_parked(unit, [item for item in items if item.key in found and found[item.key].parked])
+    rows = await versions.catch_up(unit, [row for row in found.values() if not row.parked])
     changed = await _advance(unit, rows)
     standing = await plans.load(unit.conn, changed) if changed else {}
     rows = {**rows, **standing}
@@ -38,14 +38,11 @@ async def fire(unit: Unit, items: Sequence[WorkItem]) -> None:
         await versions.plan_next(unit, row, upcoming.get(patient))
 
 
-async def _put_off_parked(unit: Unit, items: Sequence[WorkItem]) -> set[UUID]:
+async def _put_off_parked(unit: Unit, items: Sequence[WorkItem]) -> None:
     """While a key waits for a person nothing advances by itself for it: neither a dose nor a ladder step (DESIGN.md rule 10)."""
-    waiting = await parked.among(unit.conn, [item.key for item in items])
+    again = unit.now + default("scheduler", "parked_looked_at_every")
     for item in items:
-        if item.key in waiting:
-            again = unit.now + default("scheduler", "parked_looked_at_every")
-            await unit.plan_work(item.kind, item.ref, again, key=item.key, clinic_id=item.clinic_id)
-    return waiting
+        await unit.plan_work(item.kind, item.ref, again, key=item.key, clinic_id=item.clinic_id)
 
 
 async def _advance(unit: Unit, rows: Mapping[UUID, Stored]) -> list[UUID]:
@@ -62,13 +59,12 @@ async def _advance(unit: Unit, rows: Mapping[UUID, Stored]) -> list[UUID]:
 
 
 async def _say_due(unit: Unit, rows: Mapping[UUID, Stored]) -> None:
-    own = await clinics.load(unit.conn, {row.clinic_id for row in rows.values()})
     by_patient: dict[UUID, list[Placed]] = defaultdict(list)
     for placed in await occurrences.due(unit.conn, list(rows), unit.now):
         by_patient[placed.patient_id].append(placed)
     said, endings = list[Placed](), list[Ending]()
     for patient, due in by_patient.items():
-        rules = numbers.rules(own[rows[patient].clinic_id].numbers)
+        rules = numbers.rules(rows[patient].numbers)
         at_hand = {one.occurrence.id: one for one in due}
         for verdict in lateness.judge([one.occurrence for one in due], unit.now, rules):
             placed = at_hand[verdict.occurrence.id]

@@ -19,12 +19,14 @@ from services.scheduler.domain.occurrence import Rules
 from services.scheduler.domain.plan import Plan
 from services.scheduler.domain.reconcile import LOOK_BACK, Reconciled, reconcile
 from services.scheduler.domain.reconcile import Stored as StoredOccurrence
-from services.scheduler.storage import clinics, occurrences, plans
+from services.scheduler.storage import occurrences, plans
 from services.scheduler.storage.occurrences import Ending, Placed
 from services.scheduler.storage.plans import Stored, Version
 from shared.defaults import default
 from shared.messaging.unit import Unit
 
+#: Nobody is texted about these, so nothing will ever tell that a text has gone: said is done.
+TEXTLESS = frozenset({"follow-up-overdue", "review-due"})
 #: The one kind of due work of the scheduler: a patient's next moment, whatever it is.
 MOMENT = "occurrence"
 
@@ -56,11 +58,10 @@ async def plan_until(unit: Unit, rows: Sequence[Stored], horizon: datetime) -> d
     """Plans these patients' occurrences from their horizon to the new one, all in one insert."""
     if not rows:
         return {}
-    own = await clinics.load(unit.conn, {row.clinic_id for row in rows})
     fresh = [
         _placed(row, one)
         for row in rows
-        for one in expansion.occurrences(row.plan, row.horizon_at or unit.now, horizon, numbers.rules(own[row.clinic_id].numbers))
+        for one in expansion.occurrences(row.plan, row.horizon_at or unit.now, horizon, numbers.rules(row.numbers))
     ]
     await occurrences.plan(unit.conn, fresh)
     await plans.move_horizons(unit.conn, {row.plan.patient_id: horizon for row in rows})
@@ -69,19 +70,18 @@ async def plan_until(unit: Unit, rows: Sequence[Stored], horizon: datetime) -> d
 
 async def save(unit: Unit, changes: Sequence[Moved]) -> dict[UUID, datetime | None]:
     """Writes new versions and everything that follows from them. The patients are locked. Answers when each is due next."""
-    patients = [one.row.plan.patient_id for one in changes]
     horizon = unit.now + default("scheduler", "planned_ahead")
     rows = [replace(one.row, horizon_at=horizon, next_change_at=ladder.next_change(one.row.plan, unit.now)) for one in changes]
     await plans.save(unit.conn, rows, unit.now)
     await plans.add_versions(unit.conn, [version for one in changes for version in _say(unit, one)])
-    stored = await occurrences.stored(unit.conn, patients, unit.now)
-    own = await clinics.load(unit.conn, {row.clinic_id for row in rows})
-    await occurrences.delete_planned(unit.conn, patients)
+    known_before = [one.row.plan.patient_id for one in changes if one.row.horizon_at is not None]
+    stored = await occurrences.stored(unit.conn, known_before, unit.now)
+    await occurrences.delete_planned(unit.conn, known_before)
     again, anew, endings = list[Placed](), list[Placed](), list[Ending]()
     due: dict[UUID, datetime | None] = {}
     for row, change in zip(rows, changes, strict=True):
-        known = stored[row.plan.patient_id]
-        result = _reconcile(row.plan, known, unit.now, horizon, numbers.rules(own[row.clinic_id].numbers))
+        known = stored.get(row.plan.patient_id, [])
+        result = _reconcile(row.plan, known, unit.now, horizon, numbers.rules(row.numbers))
         anew += [_placed(row, one) for one in result.plan]
         again += [_placed(row, one) for one in result.reissue]
         endings += _withdraw(unit, row, known, result, change.facts)
@@ -148,6 +148,8 @@ async def say(unit: Unit, due: Sequence[Placed], held: dict[UUID, frozenset[str]
             closed.append(Ending(one.occurrence.id, "closed", "asking-held"))
         else:
             unit.emit(event, event_id=events.due_id(one))
+            if one.occurrence.kind in TEXTLESS:
+                closed.append(Ending(one.occurrence.id, "closed", "no-text"))
     await occurrences.end(unit.conn, closed)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scheduler.domain.occurrence import Occurrence
@@ -32,23 +32,28 @@ class Placed:
     occurrence: Occurrence
 
 
+def _place() -> Insert:
+    statement = insert(OCCURRENCE)
+    fixed = ("occurrence_id", "patient_id", "clinic_id", "series_id", "slot_id", "local_date", "kind")
+    changes = {column.name: statement.excluded[column.name] for column in OCCURRENCE.c if column.name not in fixed}
+    return statement.on_conflict_do_update(index_elements=["occurrence_id"], set_=changes, where=_OPEN)
+
+
+_PLACE, _PLAN = _place(), insert(OCCURRENCE).on_conflict_do_nothing()
+
+
 async def plan(conn: AsyncConnection, rows: Sequence[Placed]) -> None:
     """Inserts what is to come. What is known already stays as it is: an occurrence happens once."""
     if rows:
-        statement = insert(OCCURRENCE).on_conflict_do_nothing()
-        await conn.execute(statement, [_values(row, "planned", None) for row in rows])
+        await conn.execute(_PLAN, [_values(row, "planned", None) for row in rows])
 
 
 async def place(conn: AsyncConnection, rows: Sequence[Placed], *, said_at: datetime | None) -> None:
     """Under a new version: planned anew (`said_at` None) or said again. What was sent, expired or closed never comes back."""
     if not rows:
         return
-    statement = insert(OCCURRENCE)
-    fixed = ("occurrence_id", "patient_id", "clinic_id", "series_id", "slot_id", "local_date", "kind")
-    changes = {column.name: statement.excluded[column.name] for column in OCCURRENCE.c if column.name not in fixed}
-    upsert = statement.on_conflict_do_update(index_elements=["occurrence_id"], set_=changes, where=_OPEN)
     state = "planned" if said_at is None else "said"
-    await conn.execute(upsert, [_values(row, state, said_at) for row in rows])
+    await conn.execute(_PLACE, [_values(row, state, said_at) for row in rows])
 
 
 def _values(row: Placed, state: str, said_at: datetime | None) -> dict[str, Any]:
@@ -141,6 +146,8 @@ async def find(conn: AsyncConnection, occurrence_id: UUID) -> tuple[Placed, str]
 
 async def stored(conn: AsyncConnection, patient_ids: Sequence[UUID], now: datetime) -> dict[UUID, list[Stored]]:
     """Rows that a new version may meet, by patient: all planned ones, and all that could be of use still or until yesterday."""
+    if not patient_ids:
+        return {}
     table = OCCURRENCE.c
     recent = or_(table.state == "planned", table.useful_until > now - timedelta(days=2))
     columns = (table.patient_id, table.occurrence_id, table.kind, table.state, table.due_at, table.useful_until)
@@ -157,8 +164,10 @@ async def said(conn: AsyncConnection, patient_id: UUID, now: datetime) -> list[P
     return [placed(row) for row in (await conn.execute(select(OCCURRENCE).where(mine).order_by(table.due_at))).all()]
 
 
-async def delete_planned(conn: AsyncConnection, patient_ids: Iterable[UUID], series_id: UUID | None = None) -> None:
+async def delete_planned(conn: AsyncConnection, patient_ids: Sequence[UUID], series_id: UUID | None = None) -> None:
     """Forgets what was planned and never said (of one series only, where given)."""
+    if not patient_ids:
+        return
     table = OCCURRENCE.c
-    gone = delete(OCCURRENCE).where(table.patient_id.in_(list(patient_ids)), table.state == "planned")
+    gone = delete(OCCURRENCE).where(table.patient_id.in_(patient_ids), table.state == "planned")
     await conn.execute(gone if series_id is None else gone.where(table.series_id == series_id))

@@ -9,15 +9,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, Select, bindparam, exists, or_, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scheduler.domain import identity
 from services.scheduler.domain.plan import Plan
 from services.scheduler.storage import definition
-from services.scheduler.storage.tables import PLAN, PLAN_VERSION
+from services.scheduler.storage.tables import CLINIC, PLAN, PLAN_VERSION
 from shared.crypto import FieldCipher
+from shared.db import tables_of
+from shared.messaging.parking import OPEN
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Stored:
     holds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     horizon_at: datetime | None = None
     next_change_at: datetime | None = None
+    #: The clinic's own numbers (numbers.py), and whether an event or due work of this key waits for a person.
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    parked: bool = False
 
     @property
     def held(self) -> frozenset[str]:
@@ -61,8 +66,21 @@ def open_names(row: Stored, cipher: FieldCipher) -> Names:
 
 async def load(conn: AsyncConnection, patient_ids: Iterable[UUID]) -> dict[UUID, Stored]:
     """The plans of these patients; who has none is absent."""
-    rows = (await conn.execute(select(PLAN).where(PLAN.c.patient_id.in_(set(patient_ids))))).all()
+    rows = (await conn.execute(_LOAD.where(PLAN.c.patient_id.in_(set(patient_ids))))).all()
     return {row.patient_id: _stored(row) for row in rows}
+
+
+def _load() -> Select[Any]:
+    """Everything that a firing needs to know of a patient, in one question."""
+    shared = tables_of("scheduler")
+    key = PLAN.c.patient_id
+    events = exists().where(shared.parked.c.key == key, shared.parked.c.state.in_(OPEN))
+    work = exists().where(shared.due_work.c.key == key, shared.due_work.c.state == "parked")
+    columns = (PLAN, CLINIC.c.numbers, or_(events, work).label("parked"))
+    return select(*columns).select_from(PLAN.outerjoin(CLINIC, CLINIC.c.clinic_id == PLAN.c.clinic_id))
+
+
+_LOAD = _load()
 
 
 def _stored(row: Row[Any]) -> Stored:
@@ -74,18 +92,25 @@ def _stored(row: Row[Any]) -> Stored:
         holds=row.holds,
         horizon_at=row.horizon_at,
         next_change_at=row.next_change_at,
+        numbers=row.numbers or {},
+        parked=row.parked,
     )
+
+
+def _upsert() -> Insert:
+    statement = insert(PLAN)
+    kept = ("patient_id", "plan_id", "clinic_id")
+    changes = {column.name: statement.excluded[column.name] for column in PLAN.c if column.name not in kept}
+    return statement.on_conflict_do_update(index_elements=["patient_id"], set_=changes)
+
+
+_UPSERT = _upsert()
 
 
 async def save(conn: AsyncConnection, rows: Sequence[Stored], now: datetime) -> None:
     """Writes whole rows, new or known, in one statement."""
-    if not rows:
-        return
-    statement = insert(PLAN)
-    kept = ("patient_id", "plan_id", "clinic_id")
-    changes = {column.name: statement.excluded[column.name] for column in PLAN.c if column.name not in kept}
-    upsert = statement.on_conflict_do_update(index_elements=["patient_id"], set_=changes)
-    await conn.execute(upsert, [_values(row, now) for row in rows])
+    if rows:
+        await conn.execute(_UPSERT, [_values(row, now) for row in rows])
 
 
 def _values(row: Stored, now: datetime) -> dict[str, Any]:
