@@ -105,7 +105,7 @@ async function alertCard(alert, now) {
   const kind = KINDS[alert.kind] || alert.kind;
   const title = element("h3", kind);
   title.append(element("span", SEVERITIES[alert.severity], "severity"));
-  const turn = alert.recipient ? await nameOf("people", alert.recipient) : "nobody left in the chain; ops has been told";
+  const turn = alert.recipient ? await nameOf("people", alert.recipient) : "nobody right now; ops has been told";
   const rows = [
     ["Code", alert.code, "code"],
     ["Patient", await nameOf("patients", alert.patient)],
@@ -113,7 +113,7 @@ async function alertCard(alert, now) {
   ];
   if (alert.state === "open") {
     rows.push(["Whose turn", turn]);
-    rows.push(["Goes on at", alert.deadline_at ? when(alert.deadline_at) : "stays here until somebody acknowledges"]);
+    rows.push(["Next turn at", alert.deadline_at ? when(alert.deadline_at) : "stays here until somebody acknowledges"]);
   }
   if (alert.no_text_possible) rows.push(["Reach", "No text possible: call"]);
   const actions = element("div", undefined, "actions");

@@ -48,7 +48,8 @@ class CareTeamBody(Body):
     chain: Chain
 
 
-def _members(caller: Caller, chain: list[MemberBody] | None) -> tuple[Member, ...]:
+def members(caller: Caller, chain: list[MemberBody] | None) -> tuple[Member, ...]:
+    """The chain with our ids of the people in it."""
     return tuple(
         Member(
             person_id(caller, each.person),
@@ -73,7 +74,7 @@ def routes(runtime: Runtime) -> APIRouter:
         """Sets the clinic's zone, its chain and, where there is one, its crisis chain. Running alerts keep their own chain."""
         async with runtime.unit() as unit:
             await unit.lock(caller.clinic_id)
-            one = Clinic(body.zone, _members(caller, body.chain), _members(caller, body.crisis_chain))
+            one = Clinic(body.zone, members(caller, body.chain), members(caller, body.crisis_chain))
             await people.put_clinic(unit, caller.clinic_id, one)
         return {"zone": one.zone, "chain": _shown(one.chain), "crisis_chain": _shown(one.crisis_chain)}
 
@@ -90,7 +91,7 @@ def routes(runtime: Runtime) -> APIRouter:
         async with runtime.unit() as unit:
             await unit.lock(identity)
             await people.known_or_new(unit, caller.clinic_id, identity)
-            chain = _members(caller, body.chain)
+            chain = members(caller, body.chain)
             await people.put_chain(unit, caller.clinic_id, identity, chain)
         return {"patient": str(identity), "chain": _shown(chain)}
 

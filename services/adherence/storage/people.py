@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.adherence.domain.alerts import Turn
 from services.adherence.storage.tables import clinics, holds, incidents, patients, risks
@@ -102,12 +103,34 @@ async def known_or_new(unit: Unit, clinic_id: UUID, patient_id: UUID) -> Patient
     """The patient of this clinic, or one nobody has heard of yet. DomainError 404 where the id is another clinic's."""
     found = await patient(unit, clinic_id, patient_id)
     if found.clinic_id != clinic_id:
-        raise DomainError("patient", "there is no such patient", accepted="an id of a patient of this clinic", status=404)
+        raise no_such_patient()
     return found
+
+
+def no_such_patient() -> DomainError:
+    """Another clinic's patient does not exist for this one."""
+    return DomainError("patient", "there is no such patient", accepted="an id of a patient of this clinic", status=404)
 
 
 async def put_chain(unit: Unit, clinic_id: UUID, patient_id: UUID, chain: Sequence[Member]) -> None:
     await _put(unit, clinic_id, patient_id, {"chain": _to_rows(chain)})
+
+
+async def chains(conn: AsyncConnection, wanted: Collection[UUID]) -> dict[UUID, tuple[UUID, tuple[Member, ...] | None]]:
+    """Clinic and own chain of those of the patients that are known, in one question."""
+    of = patients.c
+    rows = await conn.execute(select(of.patient_id, of.clinic_id, of.chain).where(of.patient_id.in_(wanted)))
+    return {row.patient_id: (row.clinic_id, None if row.chain is None else _to_chain(row.chain)) for row in rows}
+
+
+async def put_chains(unit: Unit, clinic_id: UUID, wanted: Mapping[UUID, Sequence[Member]]) -> None:
+    """As `put_chain`, for many patients in one statement."""
+    if not wanted:
+        return
+    statement = insert(patients)
+    upsert = statement.on_conflict_do_update(index_elements=["patient_id"], set_={"chain": statement.excluded.chain})
+    rows = [{"patient_id": one, "clinic_id": clinic_id, "chain": _to_rows(chain)} for one, chain in wanted.items()]
+    await unit.conn.execute(upsert, rows)
 
 
 async def put_plan(unit: Unit, one: Patient, version: int, plan: PlanSnapshot) -> None:
