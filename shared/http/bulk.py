@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -29,6 +29,8 @@ Outcome = Literal["created", "started", "changed", "unchanged", "valid", "refuse
 B = TypeVar("B", bound=BaseModel)
 T = TypeVar("T")
 Done = TypeVar("Done")
+#: Writes items, and answers for each in their order. The locks of all have been taken.
+Write: TypeAlias = Callable[[Sequence[T]], Awaitable[Sequence[Done | DomainError]]]
 
 
 class ItemResult(BaseModel):
@@ -40,6 +42,13 @@ class ItemResult(BaseModel):
     element: str | None = None
     reason: str | None = None
     accepted: str | None = None
+
+
+def result(external: str, done: Outcome | DomainError) -> ItemResult:
+    """The answer for one item; `external` is how the caller named it."""
+    if not isinstance(done, DomainError):
+        return ItemResult(id=external, outcome=done)
+    return ItemResult(id=external, **refused(done))
 
 
 def refused(refusal: DomainError) -> dict[str, Any]:
@@ -83,10 +92,18 @@ async def part(unit: Unit) -> AsyncIterator[None]:
         raise
 
 
-async def together_or_each(
-    unit: Unit, items: Sequence[T], write: Callable[[Sequence[T]], Awaitable[Sequence[Done]]]
-) -> list[Done | DomainError]:
-    """Writes all items at once or, where that fails, one by one. A database that is away or busy fails the whole request."""
+async def write_good(unit: Unit, items: Sequence[T | DomainError], write: Write[T, Done]) -> list[Done | DomainError]:
+    """Writes what could be read; what could not keeps its place among the answers."""
+    written = iter(await _together_or_each(unit, good(items), write))
+    return [one if isinstance(one, DomainError) else next(written) for one in items]
+
+
+def good(items: Sequence[T | DomainError]) -> list[T]:
+    return [one for one in items if not isinstance(one, DomainError)]
+
+
+async def _together_or_each(unit: Unit, items: Sequence[T], write: Write[T, Done]) -> list[Done | DomainError]:
+    """All items at once or, where that fails, one by one. A database that is away or busy fails the whole request."""
     if not items:
         return []
     try:
@@ -99,7 +116,7 @@ async def together_or_each(
     return [await _alone(unit, one, write) for one in items]
 
 
-async def _alone(unit: Unit, one: T, write: Callable[[Sequence[T]], Awaitable[Sequence[Done]]]) -> Done | DomainError:
+async def _alone(unit: Unit, one: T, write: Write[T, Done]) -> Done | DomainError:
     try:
         async with part(unit):
             return (await write([one]))[0]

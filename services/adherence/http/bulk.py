@@ -58,8 +58,7 @@ def routes(runtime: Runtime) -> APIRouter:
                 decided = await _decided(unit.conn, caller.clinic_id, read)
                 done = await bulk.write_good(unit, decided, partial(_write, unit, caller.clinic_id))
                 bulk.audited("patient", [one.patient for one in bulk.good(read)])
-        outcomes = [one if isinstance(one, DomainError) else "valid" if dry_run else one.outcome for one in done]
-        return CareTeamsAnswer(items=[bulk.result(one.patient, out) for one, out in zip(body.items, outcomes, strict=True)])
+        return CareTeamsAnswer(items=[_result(one, made, dry_run) for one, made in zip(body.items, done, strict=True)])
 
     return router
 
@@ -71,6 +70,12 @@ class Team:
     patient: UUID
     chain: tuple[Member, ...]
     outcome: Literal["changed", "unchanged"] = "changed"
+
+
+def _result(item: CareTeamItem, done: Team | DomainError, dry_run: bool) -> ItemResult:
+    if isinstance(done, DomainError):
+        return bulk.result(item.patient, done)
+    return bulk.result(item.patient, "valid" if dry_run else done.outcome)
 
 
 def _read(caller: Caller, item: CareTeamItem, once: bulk.Once) -> Team | DomainError:
