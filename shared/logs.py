@@ -33,7 +33,6 @@ _SLUG = re.compile(r"(?!.*\d{7})[a-z0-9][a-z0-9._:-]{0,95}")
 _CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,95}")
 _PLACE = re.compile(r"[A-Za-z0-9_./<>-]{1,160}:[A-Za-z0-9_<>]{0,80}:\d{1,6}")
 _ROUTE = re.compile(r"/[A-Za-z0-9/{}_.-]{0,159}")
-_ADDRESS = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,120}")
 
 
 def _number(value: object) -> bool:
@@ -48,7 +47,7 @@ def _matching(pattern: re.Pattern[str]) -> _Shape:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
-_slug, _class, _place, _route, _address = (_matching(each) for each in (_SLUG, _CLASS, _PLACE, _ROUTE, _ADDRESS))
+_slug, _class, _place, _route = (_matching(each) for each in (_SLUG, _CLASS, _PLACE, _ROUTE))
 
 
 def _route_pattern(value: object) -> bool:
@@ -64,7 +63,6 @@ _SHAPES: tuple[tuple[_Shape, str], ...] = (
     (_class, "error cause logger sqlstate"),
     (_place, "place"),
     (_route_pattern, "route"),
-    (_address, "host"),
 )
 #: Every key that may be logged, and what its value must look like. No person's id is among them.
 ALLOWED: dict[str, _Shape] = {key: shape for shape, keys in _SHAPES for key in keys.split()}

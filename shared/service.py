@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +43,9 @@ __all__ = ["Pass", "Runtime", "ServiceSpec", "run"]
 #: From SIGTERM to the end, machine seconds, in all; each part ends well before.
 STOP_WITHIN = 10.0
 _HTTP_GRACE = 3
-_PASS_GRACE = 6.0
+_PASS_GRACE = 5.0
+_PARTS_GRACE = 6.5
+_CLOSE_GRACE = 2.0
 
 
 def _no_passes(_runtime: Runtime) -> Sequence[Pass]:
@@ -63,6 +67,8 @@ class ServiceSpec:
     router: Callable[[Runtime], APIRouter]
     passes: Callable[[Runtime], Sequence[Pass]] = _no_passes
     on_start: Callable[[Runtime], Awaitable[None]] | None = None
+    #: Optional settings that this service cannot do without, by field of `Settings`.
+    needs: Sequence[str] = ()
     #: Static pages at the root of the origin (the care board).
     pages: Callable[[], APIRouter] | None = None
 
@@ -74,6 +80,7 @@ def run(spec: ServiceSpec, argv: Sequence[str] | None = None) -> None:
     role: Role = parser.parse_args(argv).role
     try:
         settings = Settings.from_env(spec.name, role)
+        settings.need(*spec.needs)
         listening = _listen(settings)
     except SettingsError as error:
         sys.exit(f"error: {error}")
@@ -167,6 +174,11 @@ class Process:
     def _stop(self, number: signal.Signals) -> None:
         log("stopping", signal=number.name.lower())
         self._stopping.set()
+        self._server.should_exit = True
+        # Whatever hangs then (a driver, a thread), what is not committed is done again by the next process.
+        last_resort = threading.Timer(STOP_WITHIN - 0.5, os._exit, (1,))
+        last_resort.daemon = True
+        last_resort.start()
 
     async def _work(self) -> int:
         if not await wait_for_database(self.runtime, self._stopping):
@@ -191,7 +203,7 @@ class Process:
         asked = self._stopping.is_set()
         self._stopping.set()
         self._health.starting = "stopping"
-        done, late = await asyncio.wait([*parts, watching], timeout=STOP_WITHIN - 2)
+        done, late = await asyncio.wait([*parts, watching], timeout=_PARTS_GRACE)
         for task in late:
             log.warning("cut off at the stop", name=task.get_name())
             task.cancel()
@@ -204,9 +216,13 @@ class Process:
     async def _end(self, serving: asyncio.Task[None]) -> None:
         self._server.should_exit = True
         await asyncio.wait([serving], timeout=_HTTP_GRACE + 1)
-        if self._worker is not None:
-            await self._worker.close()
-        await self.runtime.engine.dispose()
+        try:
+            async with asyncio.timeout(_CLOSE_GRACE):
+                if self._worker is not None:
+                    await self._worker.close()
+                await self.runtime.engine.dispose()
+        except TimeoutError:
+            log.warning("connections not closed in time")
 
     async def _say_stuck(self, what: str) -> None:
         async with self.runtime.unit() as unit:

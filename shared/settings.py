@@ -47,6 +47,8 @@ class Settings:
     kafka_bootstrap_file: Path | None = None
     twilio_account_sid: str | None = None
     twilio_auth_token: str | None = field(default=None, repr=False)
+    #: The token before the last rotation: still verifies signatures, never sends.
+    twilio_auth_token_previous: str | None = field(default=None, repr=False)
     twilio_api_base: str = "https://api.twilio.com"
     public_base_url: str | None = None
     ops_webhook_url: str | None = field(default=None, repr=False)
@@ -70,11 +72,18 @@ class Settings:
             clock_page=read.optional("CLOCK_PAGE", _existing_file),
             twilio_account_sid=read.optional("TWILIO_ACCOUNT_SID", _account_sid),
             twilio_auth_token=read.optional("TWILIO_AUTH_TOKEN", _secret),
+            twilio_auth_token_previous=read.optional("TWILIO_AUTH_TOKEN_PREVIOUS", _secret),
             twilio_api_base=read.given("TWILIO_API_BASE", _http_url, "https://api.twilio.com"),
             public_base_url=read.optional("PUBLIC_BASE_URL", _http_url),
             ops_webhook_url=read.optional("OPS_WEBHOOK_URL", _http_url),
             log_level=read.given("LOG_LEVEL", _level, "info"),
         )
+
+    def need(self, *fields: str) -> None:
+        """Raises SettingsError for the first of the fields that is not set: what this one service cannot do without."""
+        for name in fields:
+            if getattr(self, name) is None:
+                raise SettingsError(f"{PREFIX}{name.upper()}", f"is needed by the {self.service} and not set (see .env.example)")
 
     @property
     def simulated(self) -> bool:

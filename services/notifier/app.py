@@ -39,4 +39,12 @@ def passes(runtime: Runtime) -> Sequence[Pass]:
     return (Sender(runtime, provider, load()), Reconciler(runtime, provider), InboundPass(runtime, provider))
 
 
-SPEC = ServiceSpec(name=SERVICE, handlers=HANDLERS, fires=crisis.FIRES, tables=METADATA, router=router, passes=passes)
+SPEC = ServiceSpec(
+    name=SERVICE,
+    handlers=HANDLERS,
+    fires=crisis.FIRES,
+    tables=METADATA,
+    router=router,
+    passes=passes,
+    needs=("twilio_account_sid", "twilio_auth_token", "public_base_url"),
+)

@@ -118,3 +118,10 @@ def test_every_setting_is_listed_with_a_line_of_explanation() -> None:
     named = {name.removesuffix("_FILE") for name in _named_in_code()} - _OTHER
     assert named - listed.keys() == set(), "add to .env.example"
     assert listed.keys() - named == set(), "nothing reads this"
+
+
+def test_what_one_service_cannot_do_without_is_named() -> None:
+    settings = Settings.from_env("notifier", env={**GOOD, "STEADYPATH_TWILIO_ACCOUNT_SID": "AC" + "a" * 32})
+    settings.need("twilio_account_sid")
+    with pytest.raises(SettingsError, match="^STEADYPATH_TWILIO_AUTH_TOKEN: is needed by the notifier"):
+        settings.need("twilio_account_sid", "twilio_auth_token")
