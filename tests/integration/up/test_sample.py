@@ -1,4 +1,4 @@
-"""The sample clinic's first day: doses at the planned minute, and one text in doubt, settled by its callback and not sent again."""
+"""The sample clinic's first day: doses at the planned minute; one text in doubt, settled by its callback, not sent again."""
 
 from __future__ import annotations
 
