@@ -1,4 +1,4 @@
-"""Makes the registry's topics before anything else runs (`python -m shared.messaging.topics`): partitions, replication, retention.
+"""Makes the registry's topics before all else (`python -m shared.messaging.topics`): partitions, replication, retention.
 
 In production nobody may create a topic by asking for it (auto-creation is off): a topic made by a service would have one replica.
 What exists already stays as it is; one with another number of partitions is said, and fails.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ class Stack:
     launcher: subprocess.Popen[str]
 
 
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A fresh system, stopped at the end of the session."""
@@ -40,7 +48,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("state")
     with (data / "up.stderr.log").open("w") as errors:
         launcher = subprocess.Popen(
-            [ROOT / "bin" / "steadypath", "up", "--data", str(data / "d"), "--port", "0", "--fast-forward", "--json"],
+            [ROOT / "bin" / "steadypath", "up", "--data", str(data / "d"), "--port", str(free_port()), "--fast-forward", "--json"],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
