@@ -6,8 +6,9 @@ What no person takes at home (infusions, what staff injects, doses by body weigh
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 
 from steadypath.enrol.fhir import node, timing
 from steadypath.enrol.fhir.node import Json
@@ -24,7 +25,7 @@ _BY_STAFF = re.compile(
 )
 _STAFF_CODES = frozenset((
     "47625008", "255560000", "418114005", "419993007", "424494006", "78421000", "72607000", "404820008", "58100008", "37839007",
-    "IV", "IVINJ", "IVINJBOL", "IVPUSH", "IVRPUSH", "IVSOAK", "IM", "IMD", "IMZ", "IT", "EPI", "IA", "IOSSINJ", "IPINJ", "IVITINJ",
+    "IV", "IVINJ", "IVINJBOL", "IVPUSH", "IVRPUSH", "IVSOAK", "IM", "IMD", "IMZ", "EPI", "IOSSINJ", "IPINJ", "IVITINJ",
 ))  # fmt: skip
 _HOME = "a medicine that a person takes at home"
 #: As the scheduler's plans and the events take it (services/scheduler/bodies.py, shared/events/base.py).
@@ -89,13 +90,11 @@ def _timing(dosage: Json, path: str, as_needed: bool) -> Stated | None:
         if as_needed:
             return None
         raise Refusal(f"{path}.timing", "Only a text, or nothing, says when: that is not read by a machine.", "a coded timing")
-    if (
-        as_needed
-        and set(node.child(found, "repeat", path) or {}) <= {"boundsPeriod", "boundsDuration", "id"}
-        and "code" not in found
-    ):
-        # As needed within bounds, with no frequency: the bounds still hold.
-        found = {"repeat": {**(node.child(found, "repeat", path) or {}), "frequency": 1, "period": 1, "periodUnit": "d"}}
+    repeat = node.child(found, "repeat", path) or {}
+    if as_needed and "code" not in found and set(repeat) <= {"boundsPeriod", "boundsDuration", "id"}:
+        # As needed with nothing but bounds: no rhythm is stated, and the bounds still hold.
+        daily = {"repeat": {**repeat, "frequency": 1, "period": 1, "periodUnit": "d"}}
+        return replace(timing.read(daily, f"{path}.timing"), rhythm=False)
     return timing.read(found, f"{path}.timing")
 
 
@@ -157,16 +156,17 @@ def _refuse_over_maximum(dosage: Json, path: str, dose: Dose | None, stated: Sta
     where = f"{path}.maxDosePerPeriod"
     most = _quantity(node.child(ratio, "numerator", where) or {}, f"{where}.numerator")
     period = node.child(ratio, "denominator", where) or {}
-    days = {"h": Decimal(1) / 24, "d": Decimal(1), "wk": Decimal(7)}.get(
+    days = {"h": Fraction(1, 24), "d": Fraction(1), "wk": Fraction(7)}.get(
         node.text_of(period, "code", where) or node.text_of(period, "unit", where) or ""
     )
     length = node.number_of(period, "value", f"{where}.denominator")
     if days is None or length is None or length <= 0:
         raise Refusal(f"{where}.denominator", "It does not say in which time.", "a value with code h, d or wk")
     amount, unit = dose.comparable
-    # In a period of days as in one of hours: what a day of taking holds, times the days of taking that fit in.
-    taken = amount * stated.per_day if days * length <= 1 else amount * Decimal(float(stated.rate)) * days * length
-    if unit == most.comparable[1] and taken > most.comparable[0]:
+    # Up to a day: what a day of taking holds. Longer: the average, which is what the days of taking in it come to.
+    span = days * Fraction(length)
+    taken = Fraction(amount) * (stated.per_day if span <= 1 else stated.rate * span)
+    if unit == most.comparable[1] and taken > Fraction(most.comparable[0]):
         raise Refusal(where, "The doses of the timing are above this maximum.", "doses up to the maximum")
 
 

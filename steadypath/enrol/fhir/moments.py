@@ -10,7 +10,8 @@ from steadypath.enrol.outcome import Refusal
 
 #: The moments that a routine can have a time for, and those that none has.
 WHEN = frozenset((
-    "MORN", "NOON", "AFT", "EVE", "NIGHT", "HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV",
+    "MORN", "NOON", "AFT", "EVE", "NIGHT", "HS", "WAKE", "C", "CM", "CD", "CV",
+    "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV",
 ))  # fmt: skip
 _WHEN_OTHER = frozenset(("MORN.early", "MORN.late", "AFT.early", "AFT.late", "EVE.early", "EVE.late", "PHS"))
 MEALS = {"C": ("CM", "CD", "CV"), "AC": ("ACM", "ACD", "ACV"), "PC": ("PCM", "PCD", "PCV")}

@@ -47,6 +47,8 @@ class Stated:
     bounds: Bounds = field(default_factory=Bounds)
     #: ISO 8601, as the file has it: "P1D", "P2W".
     every: str = "P1D"
+    #: False: only bounds were stated (as needed); how often stands open.
+    rhythm: bool = True
 
     @property
     def rate(self) -> Fraction:
