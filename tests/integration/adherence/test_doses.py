@@ -29,6 +29,14 @@ async def test_due_answer_taken(world: World) -> None:
     assert "message-requested" not in await world.kinds(), "nothing after a dose's 1: less noise"
 
 
+async def test_a_reply_that_is_read_before_its_question_counts_as_soon_as_that_is_known(world: World) -> None:
+    event = world.dose_due(START)
+    await world.hear(world.reply("dose", "taken", event.occurrence_id))
+    assert await world.kinds(*OUTCOMES) == []
+    await world.hear(event)
+    assert await world.kinds(*OUTCOMES) == ["dose-taken"]
+
+
 async def test_skipped_is_noted_with_one_thank_you(world: World) -> None:
     event = world.dose_due(START)
     await world.hear(event)
