@@ -27,6 +27,11 @@ def main(argv: Sequence[str]) -> int:
         return REFUSED
     except KeyboardInterrupt:
         return REFUSED
+    except Exception as error:
+        if arguments.debug:
+            raise
+        print(f"steadypath: unexpected {type(error).__name__} (a fault of ours; --debug shows where)", file=sys.stderr)
+        return REFUSED
 
 
 def _parser() -> argparse.ArgumentParser:

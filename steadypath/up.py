@@ -143,7 +143,7 @@ async def _start(options: Options, stack: Stack, driver: Driver | None) -> None:
 
 
 async def _settle(driver: Driver) -> None:
-    """What the last run left undone and what the sample has just planned: a part that is stuck is named, and waits for `advance`."""
+    """What the last run left undone and what the sample has just planned; a part that is stuck is named."""
     try:
         await driver.settle()
     except NotQuietError as error:
