@@ -11,7 +11,7 @@ from urllib.parse import quote
 from shared.events.registry import SERVICES
 from steadypath import state
 from steadypath.client import Client
-from steadypath.errors import DONE
+from steadypath.errors import DONE, CommandError
 
 ROLES = ("prescriber", "therapist", "coordinator", "ops", "service")
 
@@ -75,7 +75,11 @@ def _run_parked_list(arguments: argparse.Namespace) -> int:
 
 
 def _run_parked_show(arguments: argparse.Namespace) -> int:
-    print(json.dumps(_client(arguments).get(f"/{arguments.service}/parked/{quote(arguments.event_id, safe='')}"), indent=2))
+    rows = _client(arguments).get(f"/{arguments.service}/parked")
+    found = [row for row in rows if row["event_id"] == arguments.event_id]
+    if not found:
+        raise CommandError(f"{arguments.service} has no parked event of that id")
+    print(json.dumps(found[0], indent=2))
     return DONE
 
 
