@@ -119,6 +119,17 @@ async def test_a_refusing_webhook_is_tried_again_later_and_given_up_at_last(hous
     assert await states(house) == [("given-up", 8)]
 
 
+async def test_a_notice_in_another_processs_hands_is_left_to_it_until_its_lease_ends(house: House, webhook: Webhook) -> None:
+    """The other one died between taking it and the webhook's answer."""
+    async with house.runtime.unit() as unit:
+        await ops_say(unit, "stuck")
+    assert len(await paging(house, webhook)._claim(START)) == 1
+    work = paging(house, webhook)
+    assert await work.run(START) == 0
+    assert await work.run(START + timedelta(seconds=31)) == 1
+    assert len(webhook.got) == 1
+
+
 async def test_an_unreachable_webhook_fails_nothing_else(house: House, webhook: Webhook) -> None:
     work = OpsPass(house.runtime)
     work._url = "http://127.0.0.1:1/nobody"
@@ -198,12 +209,15 @@ async def test_a_command_under_way_is_in_flight(house: House) -> None:
 
 
 async def test_a_step_is_no_audited_command_and_needs_the_role(house: House) -> None:
+    """Not even where a pass opens a unit inside it: the notice about what is parked is the pass's."""
     await house.http.put(NOTE, json={"kind": "a"})
+    await park_due_work(house)
     await house.http.post("/scheduler/simulation/step", headers={"Idempotency-Key": "s-1"})
     async with house.runtime.engine.connect() as conn:
         audited = (await conn.execute(text("SELECT count(*) FROM scheduler.audit"))).scalar_one()
         claimed = (await conn.execute(text("SELECT count(*) FROM scheduler.idempotency"))).scalar_one()
     assert (audited, claimed) == (1, 0)
+    assert [state for state, _ in await states(house)] == ["delivered", "delivered"]
     assert (await house.http.post("/scheduler/simulation/step", headers={"Authorization": ""})).status_code == 401
 
 
