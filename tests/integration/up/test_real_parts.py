@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from shared.embedded.postgres import PostgresError
+from shared.embedded import as_child
+from shared.embedded.postgres import Postgres, PostgresError
 from tests.support.parts import Broker, Database
 
 
@@ -58,3 +63,36 @@ def test_a_killed_broker_is_followed_by_an_empty_one(fresh_kafka: Broker, anothe
     after = another_kafka()
     assert after.bootstrap != fresh_kafka.bootstrap
     assert AdminClient({"bootstrap.servers": after.bootstrap}).list_topics(timeout=10).topics == {}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
+@pytest.mark.parametrize("way", as_child.WAYS)
+def test_each_way_around_root_runs_in_a_folder_that_only_its_owner_enters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    works = as_child.works
+    monkeypatch.setattr(as_child, "works", lambda asked, *rest: asked == way and works(asked, *rest))
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    with Postgres(private / "postgres", durable=False).running(tmp_path / "server.log") as server:
+        assert server.sql("select 1") == "1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
+def test_where_no_way_is_open_it_says_so_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(as_child, "works", lambda *_: False)
+    with pytest.raises(PostgresError, match="use another user"):
+        Postgres(tmp_path / "postgres").prepare()
+
+
+def test_a_process_number_that_somebody_else_has_now_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    with Postgres(folder, durable=False).running(tmp_path / "server.log"):
+        left = (folder / "cluster" / "postmaster.pid").read_text()
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with stranger:
+        _, _, rest = left.partition("\n")
+        (folder / "cluster" / "postmaster.pid").write_text(f"{stranger.pid}\n{rest}")
+        with Postgres(folder, durable=False).running(tmp_path / "server.log") as again:
+            assert again.sql("select 1") == "1"
+        stranger.kill()
