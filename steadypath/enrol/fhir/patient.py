@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.notifier import numbers
 from services.scheduler.domain.timing import zone_names
 from steadypath.enrol.fhir import node, person
 from steadypath.enrol.fhir.node import Json
@@ -75,7 +76,7 @@ def _country(patient: Json, setting: Setting) -> str | None:
         if said and one.get("use") != "billing" and person.in_use(one, where, setting.today):
             code = said if len(said) == 2 else _COUNTRIES.get(said, "")
             found.append((one.get("use") != "home", _COUNTRIES.get(code, code)))
-    return next((code for _, code in sorted(found) if person.numbers.is_country(code)), None)
+    return next((code for _, code in sorted(found) if numbers.is_country(code)), None)
 
 
 def _zone(patient: Json, country: str | None, setting: Setting) -> str | None:
