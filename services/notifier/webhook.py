@@ -49,7 +49,7 @@ class Webhooks:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Webhooks:
-        tokens = (settings.twilio_auth_token, getattr(settings, "twilio_auth_token_previous", None))
+        tokens = (settings.twilio_auth_token, settings.twilio_auth_token_previous)
         return cls(
             public_base=settings.public_base_url or "",
             account_sid=settings.twilio_account_sid or "",
