@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from services.notifier import callbacks, inbound, switch
 from services.notifier.domain.templates import load
 from services.notifier.handlers import adherence, crisis, due, plans
-from services.notifier.http import clinic, contacts, messages
+from services.notifier.http import bulk, clinic, contacts, messages
 from services.notifier.inbound_poll import InboundPass
 from services.notifier.reconcile import Reconciler
 from services.notifier.sender import Sender
@@ -27,7 +27,7 @@ def router(runtime: Runtime) -> APIRouter:
     """Every route of the notifier; the provider's need a signature, all others a key."""
     webhooks = Webhooks.from_settings(runtime.settings)
     routes = APIRouter()
-    own = (messages, switch, contacts, clinic)
+    own = (messages, switch, contacts, bulk, clinic)
     for part in (*(each.router(runtime) for each in own), *(each.router(runtime, webhooks) for each in (callbacks, inbound))):
         routes.include_router(part)
     return routes

@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
-from services.notifier import replies
+from services.notifier import newcomers
 from services.notifier.http.bodies import Consent, ContactLine, Outcome, PatientBody, PatientView, PersonBody, PersonView
 from services.notifier.http.clinic import checked_country, checked_zone
+from services.notifier.newcomers import Newcomer, outcome, sealed
 from services.notifier.numbers import e164
-from services.notifier.storage import clinics, contact_rows, plans, wishes
+from services.notifier.storage import clinics, contact_rows, plans
 from services.notifier.storage.clinics import Clinic
-from services.notifier.storage.contact_rows import Contact, number_index, opened, seal
+from services.notifier.storage.contact_rows import Contact, opened, seal
 from shared.errors import DomainError
 from shared.events.messages import ContactChangedV1, ContactEvent, ContactSuspendedV1, PreferenceChangedV1
 from shared.messaging.unit import Unit
 
 #: A change of these alone is a preference, not a contact.
 _PREFERENCES = frozenset({"language", "privacy", "alias"})
-Missing = Literal["phone", "consent"]
 
 
 async def put_patient(unit: Unit, clinic_id: UUID, patient_id: UUID, body: PatientBody) -> Outcome:
     """Creates or changes a patient's contact. Raises DomainError naming the element; nothing is kept then."""
-    of_clinic = await _clinic(unit, clinic_id)
+    of_clinic = await clinic_of(unit, clinic_id)
     await unit.lock(patient_id)
+    wanted = wanted_of_patient(of_clinic, body)
+    known = own(await contact_rows.one(unit, patient_id), clinic_id, "patient")
+    consented = body.consent.model_dump() if body.consent else None
+    if known is None:
+        return (await newcomers.create(unit, clinic_id, "patient", [Newcomer(patient_id, wanted, consented)]))[patient_id]
+    changed = await _write(unit, known, wanted)
+    if "consent" in body.model_fields_set and await contact_rows.record_consent(unit, known, consented):
+        changed |= {"consent"}
+    return await _said(unit, patient_id, changed=changed)
+
+
+def wanted_of_patient(of_clinic: Clinic, body: PatientBody) -> dict[str, Any]:
+    """What the contact is to hold, as the database's columns name it. Raises DomainError for what cannot be."""
     country = checked_country(body.country) if body.country else None
-    given = body.model_fields_set
     wanted: dict[str, Any] = {
         "name": body.name,
         "alias": body.alias,
@@ -36,21 +48,24 @@ async def put_patient(unit: Unit, clinic_id: UUID, patient_id: UUID, body: Patie
         "country": country,
         "number_given": body.number_given,
     }
-    if "phone" in given:
+    if "phone" in body.model_fields_set:
         wanted["number"] = e164(body.phone, country=country or of_clinic.country, element="phone") if body.phone else None
-    known = await _own(unit, clinic_id, patient_id, "patient")
-    created, changed = await _write(unit, clinic_id, patient_id, "patient", known, wanted)
-    now = await contact_rows.needed(unit, patient_id)
-    consented = body.consent.model_dump() if body.consent else None
-    if "consent" in given and await contact_rows.record_consent(unit, now, consented):
-        changed |= {"consent"}
-    return await _said(unit, patient_id, created=created, changed=changed)
+    return wanted
 
 
 async def put_person(unit: Unit, clinic_id: UUID, person_id: UUID, body: PersonBody) -> Outcome:
     """Creates or changes a member of the care team."""
-    of_clinic = await _clinic(unit, clinic_id)
+    of_clinic = await clinic_of(unit, clinic_id)
     await unit.lock(person_id)
+    wanted = wanted_of_person(of_clinic, body)
+    known = own(await contact_rows.one(unit, person_id), clinic_id, "care-team")
+    if known is None:
+        return (await newcomers.create(unit, clinic_id, "care-team", [Newcomer(person_id, wanted)]))[person_id]
+    return await _said(unit, person_id, changed=await _write(unit, known, wanted))
+
+
+def wanted_of_person(of_clinic: Clinic, body: PersonBody) -> dict[str, Any]:
+    """As `wanted_of_patient`."""
     wanted: dict[str, Any] = {
         "name": body.name,
         "language": body.language or of_clinic.language,
@@ -59,96 +74,59 @@ async def put_person(unit: Unit, clinic_id: UUID, person_id: UUID, body: PersonB
     }
     if "phone" in body.model_fields_set:
         wanted["number"] = e164(body.phone, country=of_clinic.country, element="phone") if body.phone else None
-    known = await _own(unit, clinic_id, person_id, "care-team")
-    created, changed = await _write(unit, clinic_id, person_id, "care-team", known, wanted)
-    return await _said(unit, person_id, created=created, changed=changed)
+    return wanted
 
 
-async def _clinic(unit: Unit, clinic_id: UUID) -> Clinic:
+async def clinic_of(unit: Unit, clinic_id: UUID) -> Clinic:
+    """The clinic's settings; DomainError (409) where it has none yet."""
     found = await clinics.clinic(unit, clinic_id)
     if found is None:
         raise DomainError("clinic", "This clinic has no settings yet.", accepted="PUT /notifier/clinic first", status=409)
     return found
 
 
-async def _own(unit: Unit, clinic_id: UUID, contact_id: UUID, role: str) -> Contact | None:
-    known = await contact_rows.one(unit, contact_id)
+def own(known: Contact | None, clinic_id: UUID, role: str) -> Contact | None:
+    """The contact, where it is of this clinic and role. An id that is another's is taken (409)."""
     if known is not None and (known.clinic_id != clinic_id or known.role != role):
         raise DomainError("id", "This id is taken.", status=409)
     return known
 
 
-async def _write(
-    unit: Unit, clinic_id: UUID, contact_id: UUID, role: str, known: Contact | None, wanted: dict[str, Any]
-) -> tuple[bool, set[str]]:
-    """(created, names of what changed). The row is written without an event: `_said` says the whole once."""
-    if known is None:
-        values = _sealed(unit, contact_id, wanted)
-        await contact_rows.insert_contact(unit, contact_id, values | {"clinic_id": clinic_id, "role": role})
-        return True, set(wanted)
+def differing(unit: Unit, known: Contact, wanted: dict[str, Any]) -> set[str]:
+    """Names of what a contact is to hold otherwise than it does."""
     changed = {name for name, value in wanted.items() if _kept(unit, known, name) != value}
-    if known.suspended:
-        changed.add("suspended")
+    return changed | {"suspended"} if known.suspended else changed
+
+
+async def _write(unit: Unit, known: Contact, wanted: dict[str, Any]) -> set[str]:
+    """Names of what changed. The row is written without an event: `_said` says the whole once."""
+    changed = differing(unit, known, wanted)
     if changed:
-        values = _sealed(unit, contact_id, {name: wanted[name] for name in changed if name in wanted}) | {"suspended": False}
+        values = sealed(unit, known.id, {name: wanted[name] for name in changed if name in wanted}) | {"suspended": False}
         if "number" in changed:
             values |= {"number_suspect": False, "suspect_why": None, "verified": False}
-        await contact_rows.write(unit, contact_id, values)
-    return False, changed
+        await contact_rows.write(unit, known.id, values)
+    return changed
 
 
 def _kept(unit: Unit, known: Contact, name: str) -> object:
-    sealed = {"name": known.name_sealed, "alias": known.alias_sealed, "number": known.number_sealed}
-    if name in sealed:
-        return opened(unit, known.id, name, sealed[name])
+    sealed_here = {"name": known.name_sealed, "alias": known.alias_sealed, "number": known.number_sealed}
+    if name in sealed_here:
+        return opened(unit, known.id, name, sealed_here[name])
     return list(known.roles) if name == "roles" else getattr(known, name)
 
 
-def _sealed(unit: Unit, contact_id: UUID, wanted: dict[str, Any]) -> dict[str, Any]:
-    values = {name: value for name, value in wanted.items() if name not in ("name", "alias", "number")}
-    for name in ("name", "alias", "number"):
-        if name in wanted:
-            values[f"{name}_sealed"] = None if wanted[name] is None else seal(unit, contact_id, name, wanted[name])
-    if "number" in wanted:
-        values["number_index"] = None if wanted["number"] is None else number_index(unit, wanted["number"])
-    return values
-
-
-async def _said(unit: Unit, contact_id: UUID, *, created: bool, changed: set[str]) -> Outcome:
+async def _said(unit: Unit, contact_id: UUID, *, changed: set[str]) -> Outcome:
     """One version and one event for one command, and what follows: an opt-out that the number already has, the welcome."""
-    if not created and not changed:
-        known = await contact_rows.needed(unit, contact_id)
-        return Outcome(id=contact_id, outcome="unchanged", contact_version=known.version, missing=missing(known))
-    known = await contact_rows.needed(unit, contact_id) if created else await contact_rows.change(unit, contact_id)
-    kind: type[ContactEvent] = PreferenceChangedV1 if not created and changed <= _PREFERENCES else ContactChangedV1
+    if not changed:
+        return outcome(await contact_rows.needed(unit, contact_id), "unchanged")
+    known = await contact_rows.change(unit, contact_id)
+    kind: type[ContactEvent] = PreferenceChangedV1 if changed <= _PREFERENCES else ContactChangedV1
     event = contact_rows.say(unit, kind, known)
-    await _shared_number(unit, known, changed)
-    if known.is_patient and known.consent and known.number_on_file and known.welcomed_at is None:
-        await replies.welcome(unit, known, event)
-        await contact_rows.write(unit, contact_id, {"welcomed_at": unit.now})
-    now = await contact_rows.needed(unit, contact_id)
-    outcome: Literal["created", "changed"] = "created" if created else "changed"
-    return Outcome(id=contact_id, outcome=outcome, contact_version=now.version, missing=missing(now))
-
-
-async def _shared_number(unit: Unit, known: Contact, changed: set[str]) -> None:
-    """A STOP counts for the number: who is put on it later is opted out as well (the provider would refuse the text anyway)."""
-    if "number" not in changed or known.number_index is None or known.opted_out:
-        return
-    for other in await contact_rows.by_number(unit, known.number_index, (known.clinic_id,)):
-        if other.id != known.id and other.opted_out and await wishes.by_keyword(unit, other.id):
-            await wishes.opt_out(unit, known.id, "provider")
-            return
-
-
-def missing(known: Contact) -> list[Missing]:
-    """What must be on record before a text may go."""
-    found: list[Missing] = []
-    if not known.number_on_file:
-        found.append("phone")
-    if known.is_patient and not known.consent:
-        found.append("consent")
-    return found
+    if "number" in changed:
+        await newcomers.share_opt_out(unit, [known])
+    await newcomers.welcome(unit, {event: known})
+    return outcome(await contact_rows.needed(unit, contact_id), "changed")
 
 
 async def forget(unit: Unit, known: Contact) -> Outcome:

@@ -50,9 +50,9 @@ async def say(
     return await queue(unit, draft)
 
 
-async def welcome(unit: Unit, to: Contact, cause: UUID) -> UUID | None:
+def welcome(unit: Unit, to: Contact, cause: UUID) -> MessageDraft:
     """The one welcome of a patient: the privacy warning, what it is not for, HELP and STOP. It goes in the patient's window."""
-    draft = MessageDraft(
+    return MessageDraft(
         key=f"welcome/{to.id}",
         kind="welcome",
         clinic_id=to.clinic_id,
@@ -63,7 +63,6 @@ async def welcome(unit: Unit, to: Contact, cause: UUID) -> UUID | None:
         useful_until=unit.now + default("notifier", "welcome_useful_for"),
         patient_id=to.id,
     )
-    return await queue(unit, draft)
 
 
 async def crisis_unanswered(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -21,6 +21,9 @@ from shared.http.problems import accepted_of, element_of
 from shared.logs import log
 from shared.messaging.failures import Policy, policy_of
 from shared.messaging.unit import Unit
+
+if TYPE_CHECKING:
+    from shared.runtime import Runtime
 
 #: Items of a request: what one transaction writes well within its time limit.
 MOST = 500
@@ -76,6 +79,13 @@ class Once:
         if one in self.seen:
             raise DomainError("id", "This id stands in the request twice.", accepted="each id once in a request")
         self.seen.add(one)
+
+
+@asynccontextmanager
+async def reading(runtime: Runtime) -> AsyncIterator[Unit]:
+    """A unit to validate in: what it is told is never written, and no key is claimed."""
+    async with runtime.engine.connect() as conn:
+        yield Unit(conn, now=runtime.clock.now(), service=runtime.settings.service, cipher=runtime.cipher)
 
 
 @asynccontextmanager

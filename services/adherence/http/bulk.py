@@ -10,7 +10,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field, SkipValidation
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.adherence.http.parts import Body, set_up
 from services.adherence.http.team import CareTeamBody, members
@@ -50,12 +49,12 @@ def routes(runtime: Runtime) -> APIRouter:
         once = bulk.Once()
         read = [_read(caller, one, once) for one in body.items]
         if dry_run:
-            async with runtime.engine.connect() as conn:
-                done = await _decided(conn, caller.clinic_id, read)
+            async with bulk.reading(runtime) as unit:
+                done = await _decided(unit, caller.clinic_id, read)
         else:
             async with runtime.unit() as unit:
                 await unit.lock(*(one.patient for one in bulk.good(read)))
-                decided = await _decided(unit.conn, caller.clinic_id, read)
+                decided = await _decided(unit, caller.clinic_id, read)
                 done = await bulk.write_good(unit, decided, partial(_write, unit, caller.clinic_id))
                 bulk.audited("patient", [one.patient for one in bulk.good(read)])
         return CareTeamsAnswer(items=[_result(one, made, dry_run) for one, made in zip(body.items, done, strict=True)])
@@ -87,8 +86,8 @@ def _read(caller: Caller, item: CareTeamItem, once: bulk.Once) -> Team | DomainE
         return refusal
 
 
-async def _decided(conn: AsyncConnection, clinic_id: UUID, read: Sequence[Team | DomainError]) -> list[Team | DomainError]:
-    known = await people.chains(conn, [one.patient for one in bulk.good(read)])
+async def _decided(unit: Unit, clinic_id: UUID, read: Sequence[Team | DomainError]) -> list[Team | DomainError]:
+    known = await people.chains(unit, [one.patient for one in bulk.good(read)])
 
     def decide(one: Team | DomainError) -> Team | DomainError:
         if isinstance(one, DomainError) or one.patient not in known:

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.adherence.domain.alerts import Turn
 from services.adherence.storage.tables import clinics, holds, incidents, patients, risks
@@ -116,10 +115,10 @@ async def put_chain(unit: Unit, clinic_id: UUID, patient_id: UUID, chain: Sequen
     await _put(unit, clinic_id, patient_id, {"chain": _to_rows(chain)})
 
 
-async def chains(conn: AsyncConnection, wanted: Collection[UUID]) -> dict[UUID, tuple[UUID, tuple[Member, ...] | None]]:
+async def chains(unit: Unit, wanted: Collection[UUID]) -> dict[UUID, tuple[UUID, tuple[Member, ...] | None]]:
     """Clinic and own chain of those of the patients that are known, in one question."""
     of = patients.c
-    rows = await conn.execute(select(of.patient_id, of.clinic_id, of.chain).where(of.patient_id.in_(wanted)))
+    rows = await unit.conn.execute(select(of.patient_id, of.clinic_id, of.chain).where(of.patient_id.in_(wanted)))
     return {row.patient_id: (row.clinic_id, None if row.chain is None else _to_chain(row.chain)) for row in rows}
 
 

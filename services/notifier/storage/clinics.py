@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from services.notifier.domain.facts import Language
 from services.notifier.storage.hearing_tables import clinic_settings, label
 from shared.defaults import default
+from shared.errors import DomainError
 from shared.messaging.unit import Unit
 
 SECTION = "notifier"
@@ -77,27 +78,66 @@ async def put_clinic(unit: Unit, wanted: Clinic) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Label:
+    """What a medicine is called in a patient's texts."""
+
+    clinic_id: UUID
+    patient_id: UUID
+    text: str = field(repr=False)
+
+
+async def labels(unit: Unit, medications: Collection[UUID]) -> dict[UUID, Label]:
+    """The labels of those of the medicines that have one."""
+    if not medications:
+        return {}
+    rows = await unit.conn.execute(select(label).where(label.c.medication_id.in_(tuple(medications))))
+    return {row.medication_id: Label(row.clinic_id, row.patient_id, _label(unit, row)) for row in rows}
+
+
+def check_owner(known: Label | None, clinic_id: UUID, patient_id: UUID) -> None:
+    """A label belongs to one patient of one clinic (409)."""
+    if known is not None and (known.clinic_id, known.patient_id) != (clinic_id, patient_id):
+        raise DomainError("patient", "This medicine is another patient's.", status=409)
+
+
 async def put_label(unit: Unit, clinic_id: UUID, patient_id: UUID, medication_id: UUID, text: str | None) -> bool:
-    """What a medicine is called in this patient's texts; None takes it away. Whether that changed anything."""
-    row = (await unit.conn.execute(select(label).where(label.c.medication_id == medication_id))).one_or_none()
-    known = None if row is None else _label(unit, row)
-    if known == text and (row is None or row.patient_id == patient_id):
+    """What a medicine is called in this patient's texts; None takes it away. Whether that changed anything. DomainError (409)
+    where the medicine is another patient's."""
+    known = (await labels(unit, (medication_id,))).get(medication_id)
+    check_owner(known, clinic_id, patient_id)
+    if text == (known.text if known else None):
         return False
-    await unit.conn.execute(delete(label).where(label.c.medication_id == medication_id))
-    if text is not None:
-        sealed = unit.cipher.seal(text, table="label", column="text", row=medication_id)
-        await unit.conn.execute(
-            insert(label).values(
-                medication_id=medication_id, clinic_id=clinic_id, patient_id=patient_id, text_sealed=sealed, changed_at=unit.now
-            )
-        )
+    if text is None:
+        await unit.conn.execute(delete(label).where(label.c.medication_id == medication_id))
+    else:
+        await put_labels(unit, clinic_id, {patient_id: {medication_id: text}})
     return True
+
+
+async def put_labels(unit: Unit, clinic_id: UUID, fresh: Mapping[UUID, Mapping[UUID, str]]) -> None:
+    """Sets labels, by patient and medicine, in one statement."""
+    rows = [
+        {
+            "medication_id": one,
+            "clinic_id": clinic_id,
+            "patient_id": patient,
+            "text_sealed": unit.cipher.seal(text, table="label", column="text", row=one),
+            "changed_at": unit.now,
+        }
+        for patient, called in fresh.items()
+        for one, text in called.items()
+    ]
+    if rows:
+        statement = insert(label)
+        changes = {name: statement.excluded[name] for name in ("text_sealed", "changed_at")}
+        await unit.conn.execute(statement.on_conflict_do_update(index_elements=["medication_id"], set_=changes), rows)
 
 
 async def label_owner(unit: Unit, medication_id: UUID) -> tuple[UUID, UUID] | None:
     """Clinic and patient of a medicine's label."""
-    row = (await unit.conn.execute(select(label).where(label.c.medication_id == medication_id))).one_or_none()
-    return None if row is None else (row.clinic_id, row.patient_id)
+    known = (await labels(unit, (medication_id,))).get(medication_id)
+    return None if known is None else (known.clinic_id, known.patient_id)
 
 
 async def forget_labels(unit: Unit, patient_id: UUID) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -118,9 +119,31 @@ async def of_clinic(unit: Unit, clinic_id: UUID) -> list[Contact]:
     return [_of(row) for row in rows]
 
 
-async def insert_contact(unit: Unit, contact_id: UUID, values: Mapping[str, Any]) -> None:
-    """A new contact, at version 0 + 1 once `said` has been called on it."""
-    await unit.conn.execute(insert(contact).values(id=contact_id, version=1, created_at=unit.now, changed_at=unit.now, **values))
+async def insert_contacts(unit: Unit, new: Mapping[UUID, Mapping[str, Any]]) -> None:
+    """New contacts, each at version 1, in one statement. Those with the same columns go together."""
+    fixed = {"version": 1, "created_at": unit.now, "changed_at": unit.now}
+    rows = [{"id": contact_id, **fixed, **values} for contact_id, values in new.items()]
+    for _, alike in groupby(sorted(rows, key=_columns), key=_columns):
+        await unit.conn.execute(insert(contact), list(alike))
+
+
+def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted(row))
+
+
+async def welcomed(unit: Unit, ids: Collection[UUID]) -> None:
+    """Their one welcome has been queued. No event: nobody else keeps it."""
+    if ids:
+        told = update(contact).where(contact.c.id.in_(tuple(ids)))
+        await unit.conn.execute(told.values(changed_at=unit.now, welcomed_at=unit.now))
+
+
+async def opted_out_by_number(unit: Unit, numbers: Collection[bytes], clinics: Collection[UUID]) -> list[Contact]:
+    """Everybody in these clinics with one of the numbers who has opted out, in id order."""
+    if not numbers:
+        return []
+    mine = contact.c.number_index.in_(tuple(numbers)) & contact.c.clinic_id.in_(tuple(clinics)) & contact.c.opted_out
+    return [_of(row) for row in await unit.conn.execute(select(*_COLUMNS).where(mine).order_by(contact.c.id))]
 
 
 async def write(unit: Unit, contact_id: UUID, values: Mapping[str, Any]) -> None:
@@ -194,20 +217,28 @@ async def record_consent(unit: Unit, known: Contact, given: Mapping[str, Any] | 
         return False
     if in_force is not None:
         await unit.conn.execute(update(consent).where(consent.c.id == in_force.id).values(ended_at=unit.now))
+    await insert_consents(unit, known.clinic_id, {known.id: given})
+    return True
+
+
+async def insert_consents(unit: Unit, clinic_id: UUID, given: Mapping[UUID, Mapping[str, Any]]) -> None:
+    """Consent of contacts that have none in force: on which day, how and to whom, the words sealed."""
+    if given:
+        await unit.conn.execute(insert(consent), [_consent(unit, clinic_id, one, words) for one, words in given.items()])
+
+
+def _consent(unit: Unit, clinic_id: UUID, contact_id: UUID, given: Mapping[str, Any]) -> dict[str, Any]:
     fresh = uuid4()
     words = {name: unit.cipher.seal(given[name], table="consent", column=name, row=fresh) for name in ("how", "to_whom")}
-    await unit.conn.execute(
-        insert(consent).values(
-            id=fresh,
-            clinic_id=known.clinic_id,
-            contact_id=known.id,
-            given_on=given["given_on"],
-            how_sealed=words["how"],
-            to_whom_sealed=words["to_whom"],
-            recorded_at=unit.now,
-        )
-    )
-    return True
+    return {
+        "id": fresh,
+        "clinic_id": clinic_id,
+        "contact_id": contact_id,
+        "given_on": given["given_on"],
+        "how_sealed": words["how"],
+        "to_whom_sealed": words["to_whom"],
+        "recorded_at": unit.now,
+    }
 
 
 def consent_of(unit: Unit, row: Row[Any]) -> dict[str, Any]:
@@ -216,6 +247,12 @@ def consent_of(unit: Unit, row: Row[Any]) -> dict[str, Any]:
         "how": unit.cipher.open(row.how_sealed, table="consent", column="how", row=row.id),
         "to_whom": unit.cipher.open(row.to_whom_sealed, table="consent", column="to_whom", row=row.id),
     }
+
+
+async def consents_in_force(unit: Unit, ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
+    """The consent of each of the contacts that has one in force."""
+    rows = await unit.conn.execute(select(consent).where(consent.c.contact_id.in_(tuple(ids)), consent.c.ended_at.is_(None)))
+    return {row.contact_id: consent_of(unit, row) for row in rows}
 
 
 async def consent_in_force(unit: Unit, contact_id: UUID) -> dict[str, Any] | None:

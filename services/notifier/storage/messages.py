@@ -73,11 +73,12 @@ def message_id(key: str) -> UUID:
     return stable_id("message", key)
 
 
+QUEUE = insert(message).on_conflict_do_nothing(index_elements=["key"])
+
+
 async def queue(unit: Unit, draft: MessageDraft) -> UUID | None:
     """Queues the text in this transaction; its id, or None where its key has been said before (then nothing changes)."""
-    found = await unit.conn.execute(
-        insert(message).values(_values(unit, draft)).on_conflict_do_nothing(index_elements=["key"]).returning(message.c.id)
-    )
+    found = await unit.conn.execute(QUEUE.values(values_of(unit, draft)).returning(message.c.id))
     unit.after_commit("sender")
     queued: UUID | None = found.scalar_one_or_none()
     return queued
@@ -92,7 +93,7 @@ async def queue_or_reissue(unit: Unit, draft: MessageDraft) -> UUID | None:
     known = await one(unit, message_id(draft.key), lock=True)
     if known is None or known.state not in _REISSUABLE or (known.plan_version or 0) >= draft.plan_version:
         return None
-    fresh = _values(unit, draft)
+    fresh = values_of(unit, draft)
     kept = {
         name: fresh[name] for name in ("template", "params", "plan_version", "cause_id", "cause_type", "due_at", "not_before")
     }
@@ -106,9 +107,8 @@ async def queue_or_reissue(unit: Unit, draft: MessageDraft) -> UUID | None:
 async def tombstone(unit: Unit, draft: MessageDraft, why: str) -> Message | None:
     """Withdraws the text whether or not it is there yet: a text that has not left is withheld, an absent one is put down as
     withheld, so that its due event, heard later, finds it so. The row as withheld now, or None where nothing changed."""
-    values = _values(unit, draft) | {"state": "withheld", "why": why}
-    statement = insert(message).values(values).on_conflict_do_nothing(index_elements=["key"]).returning(*COLUMNS)
-    row = (await unit.conn.execute(statement)).one_or_none()
+    values = values_of(unit, draft) | {"state": "withheld", "why": why}
+    row = (await unit.conn.execute(QUEUE.values(values).returning(*COLUMNS))).one_or_none()
     if row is not None:
         return message_of(row)
     known = await one(unit, message_id(draft.key), lock=True)
@@ -117,7 +117,8 @@ async def tombstone(unit: Unit, draft: MessageDraft, why: str) -> Message | None
     return await move(unit, known, "withheld", why=why, waits_for=None, plan_version=draft.plan_version)
 
 
-def _values(unit: Unit, draft: MessageDraft) -> dict[str, Any]:
+def values_of(unit: Unit, draft: MessageDraft) -> dict[str, Any]:
+    """The row of a draft, for QUEUE."""
     same = ("key", "kind", "clinic_id", "patient_id", "person_id", "template", "plan_version", "not_before", "useful_until")
     about = ("occurrence_id", "request_id", "alert_id", "reply_id", "cause_type")
     return {name: getattr(draft, name) for name in (*same, *about)} | {
