@@ -10,11 +10,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.scheduler import bodies, events, numbers, reading, telling, versions
+from services.scheduler import bodies, events, numbers, pieces, reading, telling, versions
 from services.scheduler.domain import merge, transitions, validation
 from services.scheduler.domain.change import Change, today
 from services.scheduler.domain.errors import Refused
 from services.scheduler.domain.plan import Plan, Step
+from services.scheduler.pieces import WHOLE, Known, Piece
 from services.scheduler.reading import Reader
 from services.scheduler.storage import clinics, definition, plans
 from services.scheduler.storage.clinics import Clinic
@@ -55,12 +56,13 @@ async def put_clinic(unit: Unit, clinic: Clinic) -> None:
 
 @dataclass(frozen=True)
 class Statement:
-    """A plan as the clinic states it, read and found possible."""
+    """A plan as the clinic states it, read and found possible. `base`: the statement put before, where there is one."""
 
     plan: Plan
     names: Names
     row: Stored | None
     clinic: Clinic
+    base: Plan | None = None
 
 
 async def state(
@@ -69,14 +71,28 @@ async def state(
     """Reads and checks a statement against what is stored; writes nothing. Raises DomainError 404, 409 or 422."""
     clinic = (await clinics.load(conn, [clinic_id]))[clinic_id]
     row = (await plans.load(conn, [patient_id])).get(patient_id)
-    _own(row, clinic_id)
-    known = plans.open_names(row, cipher).patient if row else None
+    return read(clinic, row, cipher, patient_id, external, body)
+
+
+def read(
+    clinic: Clinic,
+    row: Stored | None,
+    cipher: FieldCipher,
+    patient_id: UUID,
+    external: str | None,
+    body: bodies.PlanBody,
+    piece: Piece = WHOLE,
+) -> Statement:
+    """As `state`, with the stored row at hand (None: no plan yet)."""
+    _own(row, clinic.id)
+    names = plans.open_names(row, cipher) if row else None
     with answered():
-        reader = Reader(patient_id, clinic, external or known)
-        plan = reader.plan(body)
-        validation.check(plan, numbers.limits(clinic.numbers))
+        known = Known(definition.from_json(row.stated), row.plan, names) if row and names else None
+        reader = Reader(patient_id, clinic, external or (names.patient if names else None))
+        plan = pieces.statement(reader, body, piece, known)
+        validation.check(pieces.in_callers_order(plan, reader), numbers.limits(clinic.numbers))
         telling.check(plan, reader.names)
-    return Statement(plan, reader.names, row, clinic)
+    return Statement(plan, reader.names, row, clinic, known.base if known else None)
 
 
 def _own(row: Stored | None, clinic_id: UUID) -> None:
@@ -87,30 +103,57 @@ def _own(row: Stored | None, clinic_id: UUID) -> None:
 
 def decide_put(statement: Statement, now: datetime) -> tuple[str, Change]:
     """What putting a statement means now: started, changed or unchanged."""
-    row, plan = statement.row, statement.plan
-    if row is None:
-        return "started", transitions.start(plan, now)
-    base = definition.from_json(row.stated)
+    row, plan, base = statement.row, statement.plan, statement.base
+    if row is None or base is None:
+        return "started", _asked_for(plan, transitions.start(plan, now), now)
     if base != plan and row.plan.status in ("stopped", "completed"):
-        return "started", transitions.start(plan, now, row.plan)
+        return "started", _asked_for(plan, transitions.start(plan, now, row.plan), now)
     change = merge.put_again(row.plan, base, plan, now)
+    if base.status != plan.status:
+        change = _asked_for(plan, change, now)
     return ("changed" if change.facts or base != plan else "unchanged"), change
+
+
+def _asked_for(plan: Plan, change: Change, now: datetime) -> Change:
+    """Paused or resumed, where the statement asks for that."""
+    if plan.status == change.plan.status:
+        return change
+    paused = plan.status == "paused"
+    after = transitions.pause(change.plan, now, merge.PLAN_CHANGED, None) if paused else transitions.resume(change.plan, now)
+    return Change(after.plan, (*change.facts, *after.facts))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a statement means. `row` None: nothing is to be written."""
+
+    outcome: str
+    change: Change
+    row: Stored | None
+
+
+def decide(statement: Statement, cipher: FieldCipher, now: datetime) -> Decided:
+    """What is to be written for a statement. Raises DomainError."""
+    with answered():
+        outcome, change = decide_put(statement, now)
+    if outcome == "unchanged" and statement.row is not None and _same_names(statement, cipher):
+        return Decided(outcome, change, None)
+    sealed = plans.seal_names(_all_names(statement, cipher), cipher, change.plan.patient_id)
+    row = statement.row or Stored(statement.clinic.id, change.plan, {}, sealed, numbers=statement.clinic.numbers)
+    row = replace(row, stated=definition.to_json(statement.plan), names=sealed, plan=change.plan)
+    return Decided("changed" if outcome == "unchanged" else outcome, change, row)
 
 
 async def put_plan(unit: Unit, clinic_id: UUID, patient_id: UUID, external: str | None, body: bodies.PlanBody) -> Outcome:
     """Starts a plan or brings it to a new statement. The same statement again changes nothing, not even after a dose change."""
     await unit.lock(patient_id)
     statement = await state(unit.conn, unit.cipher, clinic_id, patient_id, external, body)
-    with answered():
-        outcome, change = decide_put(statement, unit.now)
-    if outcome == "unchanged" and statement.row is not None and _same_names(statement, unit.cipher):
-        return Outcome(patient_id, outcome, change.plan)
-    sealed = plans.seal_names(_all_names(statement, unit.cipher), unit.cipher, patient_id)
+    decided = decide(statement, unit.cipher, unit.now)
+    if decided.row is None:
+        return Outcome(patient_id, decided.outcome, decided.change.plan)
     if statement.row is not None:
         await versions.catch_up(unit, [statement.row])
-    row = statement.row or Stored(clinic_id, change.plan, {}, sealed, numbers=statement.clinic.numbers)
-    row = replace(row, stated=definition.to_json(statement.plan), names=sealed, plan=change.plan)
-    return await _save(unit, row, change, "changed" if outcome == "unchanged" else outcome)
+    return await _save(unit, decided.row, decided.change, decided.outcome)
 
 
 def _same_names(statement: Statement, cipher: FieldCipher) -> bool:

@@ -14,8 +14,7 @@ from uuid import UUID
 from services.scheduler import events, numbers
 from services.scheduler.domain import expansion, ladder
 from services.scheduler.domain.change import Change
-from services.scheduler.domain.facts import Fact
-from services.scheduler.domain.occurrence import Rules
+from services.scheduler.domain.facts import Fact, PlanResumed, PlanStarted
 from services.scheduler.domain.plan import Plan
 from services.scheduler.domain.reconcile import LOOK_BACK, Reconciled, reconcile
 from services.scheduler.domain.reconcile import Stored as StoredOccurrence
@@ -81,7 +80,7 @@ async def save(unit: Unit, changes: Sequence[Moved]) -> dict[UUID, datetime | No
     due: dict[UUID, datetime | None] = {}
     for row, change in zip(rows, changes, strict=True):
         known = stored.get(row.plan.patient_id, [])
-        result = _reconcile(row.plan, known, unit.now, horizon, numbers.rules(row.numbers))
+        result = _reconcile(row, known, unit.now, change.facts)
         anew += [_placed(row, one) for one in result.plan]
         again += [_placed(row, one) for one in result.reissue]
         endings += _withdraw(unit, row, known, result, change.facts)
@@ -105,9 +104,14 @@ def _say(unit: Unit, change: Moved) -> list[Version]:
     return said
 
 
-def _reconcile(plan: Plan, known: Sequence[StoredOccurrence], now: datetime, horizon: datetime, rules: Rules) -> Reconciled:
-    since = min([now - LOOK_BACK, *(row.due_at for row in known if row.state in ("planned", "said")), *_waiting(plan, now)])
-    return reconcile(known, expansion.occurrences(plan, since, horizon, rules), now)
+def _reconcile(row: Stored, known: Sequence[StoredOccurrence], now: datetime, facts: tuple[Fact, ...]) -> Reconciled:
+    assert row.horizon_at is not None, "a row that is saved has a horizon"
+    begins = any(isinstance(fact, PlanStarted | PlanResumed) for fact in facts)
+    new_from = min(row.plan.since, now) if begins else now
+    open_rows = (one.due_at for one in known if one.state in ("planned", "said"))
+    since = min([now - LOOK_BACK, new_from, *open_rows, *_waiting(row.plan, now)])
+    wanted = expansion.occurrences(row.plan, since, row.horizon_at, numbers.rules(row.numbers))
+    return reconcile(known, wanted, now, new_from)
 
 
 def _waiting(plan: Plan, now: datetime) -> list[datetime]:

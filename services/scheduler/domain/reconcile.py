@@ -41,14 +41,17 @@ class Reconciled:
     withdraw: tuple[UUID, ...] = ()
 
 
-def reconcile(stored: Iterable[Stored], wanted: Sequence[Occurrence], now: datetime) -> Reconciled:
+def reconcile(
+    stored: Iterable[Stored], wanted: Sequence[Occurrence], now: datetime, new_from: datetime | None = None
+) -> Reconciled:
     """`wanted`: the occurrences of the new version from `now - LOOK_BACK` (or the oldest stored one) to the horizon.
-    All `planned` rows are deleted by the caller first, so what is not planned again here is gone."""
+    All `planned` rows are deleted by the caller first, so what is not planned again here is gone. What was not there before
+    exists from `new_from` on (default: now); a plan that starts shows what its first day has already brought."""
     rows = {row.id: row for row in stored}
     plan: list[Occurrence] = []
     reissue: list[Occurrence] = []
     for one in wanted:
-        action = _action(rows.get(one.id), one, now)
+        action = _action(rows.get(one.id), one, now, new_from or now)
         if action == "plan":
             plan.append(one)
         elif action == "reissue":
@@ -58,10 +61,10 @@ def reconcile(stored: Iterable[Stored], wanted: Sequence[Occurrence], now: datet
     return Reconciled(tuple(plan), tuple(reissue), withdraw)
 
 
-def _action(row: Stored | None, one: Occurrence, now: datetime) -> Literal["plan", "reissue"] | None:
+def _action(row: Stored | None, one: Occurrence, now: datetime, new_from: datetime) -> Literal["plan", "reissue"] | None:
     if row is None:
         still_waits = one.kind in ("follow-up-due", "monitoring-due") and now < one.useful_until
-        return "plan" if one.due_at >= now or still_waits else None
+        return "plan" if one.due_at >= new_from or still_waits else None
     if row.state == "planned":
         return "plan"
     if row.state == "said" and one.due_at > now:

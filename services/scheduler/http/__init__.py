@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.scheduler.http import clinic, medicine, plan, reads, visits
+from services.scheduler.http import bulk, clinic, medicine, plan, reads, visits
 from shared.runtime import Runtime
 
 
 def router(runtime: Runtime) -> APIRouter:
     """All routes, to be put under /scheduler."""
     routes = APIRouter()
-    for part in (clinic, plan, medicine, visits, reads):
+    for part in (clinic, plan, bulk, medicine, visits, reads):
         part.add(routes, runtime)
     return routes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -39,6 +39,16 @@ async def test_a_dose_is_due_at_eight_local_with_all_it_needs(house: House) -> N
     )
     assert due.doses[0].medication_id == medication("p1")
     assert due.occurrence_id == stable_id(patient("p1"), stable_id(patient("p1"), "doses"), "morning", "2026-11-23")
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(20, "dose-due"), (80, "due-expired")])
+async def test_a_plan_that_starts_after_todays_dose_says_it_within_its_hour_else_shows_it_expired(
+    house: House, minutes: int, said: str
+) -> None:
+    house.clock.set(utc(2026, 11, 23, 13) + timedelta(minutes=minutes))
+    await house.put("p1", a_plan())
+    await house.fire()
+    assert await house.types() == ["plan-started", said]
 
 
 async def test_the_same_plan_again_is_unchanged_also_after_a_dose_change(house: House) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from services.scheduler.domain import expansion, ladder, lateness
 from services.scheduler.domain.change import Change
-from services.scheduler.domain.facts import Fact, PlanStarted
+from services.scheduler.domain.facts import Fact, PlanResumed, PlanStarted
 from services.scheduler.domain.occurrence import Occurrence
 from services.scheduler.domain.plan import Plan
 from services.scheduler.domain.reconcile import LOOK_BACK, State, Stored, reconcile
@@ -64,7 +64,10 @@ class Desk:
         self.horizon = self.now + AHEAD
         known = [row.stored for row in self.rows.values()]
         since = min([self.now - LOOK_BACK, *(one.due_at for one in known if one.state in ("planned", "said"))])
-        result = reconcile(known, expansion.occurrences(self.plan, since, self.horizon, RULES), self.now)
+        begins = any(isinstance(fact, PlanStarted | PlanResumed) for fact in change.facts)
+        new_from = min(self.plan.since, self.now) if begins else self.now
+        since = min(since, new_from)
+        result = reconcile(known, expansion.occurrences(self.plan, since, self.horizon, RULES), self.now, new_from)
         self.rows = {one: row for one, row in self.rows.items() if row.state != "planned"}
         for one in result.plan:
             self.rows[one.id] = Row(one, "planned")
