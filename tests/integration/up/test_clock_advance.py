@@ -64,6 +64,7 @@ def test_what_is_not_accepted_is_a_problem_and_moves_nothing(running: Up, asked:
     assert now(running) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["scheduler", "notifier", "adherence", "phone"])
 def test_it_waits_for_a_part_that_is_being_started_again(running: Up, part: str) -> None:
     before = now(running)

@@ -44,6 +44,11 @@ def refused(*arguments: str, state: Path) -> str:
     return done.stderr
 
 
+def texts(running: Up) -> dict[str, list[object]]:
+    """By number: what the phones show."""
+    return {thread["number"]: thread["messages"] for thread in running.call("GET", "/phone/threads").body if thread["messages"]}
+
+
 def test_one_line_of_json_says_where_everything_is(running: Up) -> None:
     assert set(running.facts) == {"origin", "board", "phone", "docs", "key", "kafka", "database"}
     assert re.fullmatch(r"127\.0\.0\.1:\d+", running.facts["kafka"])
@@ -101,6 +106,7 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
         assert f"port {port} is taken" in refused("up", "--data", str(tmp_path / "data"), "--port", port, state=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_killed_is_back_at_work_within_15_seconds(running: Up, part: str) -> None:
     before = running.kill(part)
@@ -109,6 +115,7 @@ def test_a_part_killed_is_back_at_work_within_15_seconds(running: Up, part: str)
     assert running.advance(by="PT1S").status == 200
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_no_process_and_the_next_start_has_everything(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with up(data, "--fast-forward") as first:
@@ -124,16 +131,21 @@ def test_ctrl_c_leaves_no_process_and_the_next_start_has_everything(tmp_path: Pa
         assert second.call("GET", "/adherence/alerts?state=open").status == 200
 
 
+@pytest.mark.slow
 def test_a_killed_launcher_takes_everything_with_it_and_the_next_start_has_everything(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with up(data, "--sample", "--fast-forward") as first:
         started = set(descendants(first.process.pid))
-        threads = first.call("GET", "/phone/threads").body
+        assert first.advance(by="PT24H").status == 200
+        before = texts(first)
+        assert before, "a day of the sample clinic has texts"
         first.process.kill()
         first.process.wait(5)
         with up(data, "--sample", "--fast-forward") as second:
             wait_until_gone(started, within=15)
-            assert second.call("GET", "/phone/threads").body == threads
+            assert texts(second) == before
+            assert second.advance(by="PT1S").status == 200
+            assert texts(second) == before, "nothing is sent again"
 
 
 def test_a_folder_of_simulated_time_never_runs_on_real_time(tmp_path: Path) -> None:
