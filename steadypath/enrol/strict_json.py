@@ -53,20 +53,23 @@ def line_of(text: str, at: int) -> str:
     return f"line {text.count(chr(10), 0, at) + 1}"
 
 
-def json_value(text: str, at: int = 0) -> tuple[Any, int]:
-    """The JSON value that begins at `at` (after white space), and where it ends. Raises Refusal with the line."""
+def json_value(text: str, at: int = 0, *, again: bool = False) -> tuple[Any, int]:
+    """The JSON value that begins at `at` (after white space), and where it ends. Raises Refusal with the line.
+
+    `again`: it was read before, so its depth and characters are known to be good.
+    """
     begin = _skip(text, at)
     try:
         value, end = _DECODER.raw_decode(text, begin)
     except _BadError as error:
-        raise Refusal(
-            line_of(text, begin), f"The JSON is not valid: {error.reason} (at or after this line).", error.accepted
-        ) from None
+        reason = f"The JSON is not valid: {error.reason} (at or after this line)."
+        raise Refusal(line_of(text, begin), reason, error.accepted) from None
     except RecursionError:
         raise _too_deep(line_of(text, begin)) from None
     except json.JSONDecodeError as error:
         raise _broken(text, error.pos, error.msg.startswith("Unterminated")) from None
-    _check(value, line_of(text, begin) if begin else "line 1")
+    if not again:
+        _check(value, text, begin)
     return value, end
 
 
@@ -100,17 +103,21 @@ def _too_deep(where: str) -> Refusal:
     return Refusal(where, "The data is nested too deeply.", f"at most {limit} levels")
 
 
-def _check(value: Any, where: str) -> None:
+def _check(value: Any, text: str, begin: int) -> None:
     """Depth, and characters that no database can store. Iterative: a nested bomb must not reach the interpreter's own stack."""
     limit, stack = int(default("enrol", "depth_limit")), [(value, 1)]
     while stack:
         one, depth = stack.pop()
         if isinstance(one, str):
             if not one.isprintable() and ("\x00" in one or any("\ud800" <= char <= "\udfff" for char in one)):
-                raise Refusal(where, "A text holds NUL or half a character.", "text that can be stored (at or after this line)")
+                raise Refusal(
+                    line_of(text, begin),
+                    "A text holds NUL or half a character.",
+                    "text that can be stored (at or after this line)",
+                )
         elif isinstance(one, dict | list):
             if depth > limit:
-                raise _too_deep(where)
+                raise _too_deep(line_of(text, begin))
             inner = [*one.keys(), *one.values()] if isinstance(one, dict) else one
             stack.extend((each, depth + 1) for each in inner)
 

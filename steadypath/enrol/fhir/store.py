@@ -104,7 +104,7 @@ class Store:
 
     def resource(self, entry: Entry) -> Json:
         """The resource itself, read again from the file's text."""
-        value = strict_json.json_value(self._texts[entry.file], entry.begin)[0]
+        value = strict_json.json_value(self._texts[entry.file], entry.begin, again=True)[0]
         found: Json = value["resource"] if entry.wrapped else value
         return found
 
@@ -173,28 +173,29 @@ def _resources(text: str) -> Iterator[_Found]:
     """The one resource of a file, or those of its Bundle."""
     if text.lstrip()[0] != "{":
         raise Refusal(None, "This JSON is not one resource.", "one resource, a Bundle, or .ndjson")
-    spans, top = list[tuple[int, int]](), dict[str, Any]()
+    top, entries = dict[str, Any](), 0
     for member in strict_json.stream(text, "entry"):
         if member.index is None:
             top[member.key] = member.value
         else:
-            spans.append((member.index, member.begin))
-    if top.get("resourceType") != "Bundle":
-        yield _Found(strict_json.json_whole(text), 0, False, None, None)
-        return
-    _check_bundle(top)
-    for index, begin in spans:
-        entry = strict_json.json_value(text, begin)[0]
-        yield _unwrapped(entry, begin, f"Bundle.entry[{index}]")
+            entries += 1
+            yield _unwrapped(member.value, member.begin, f"Bundle.entry[{member.index}]")
+    if top.get("resourceType") == "Bundle" or entries:
+        _check_bundle(top)
+    else:
+        yield _Found(top, 0, False, None, None)
 
 
 def _check_bundle(top: dict[str, Any]) -> None:
+    """Known only at the end, because its members come in any order; until then nothing was kept."""
+    if top.get("resourceType") != "Bundle":
+        raise Refusal("resourceType", "This JSON is not a FHIR resource.", shapes.ACCEPTED)
     if top.get("type") not in _BUNDLES:
         raise Refusal("Bundle.type", "Resources are not taken from this type of Bundle.", ", ".join(_BUNDLES))
     for key in ("implicitRules", "modifierExtension"):
         if key in top:
             raise Refusal(f"Bundle.{key}", "This changes the meaning of the Bundle in a way that is not known here.", "none")
-    if "entry" in top:
+    if "entry" in top and top["entry"] != []:
         raise Refusal("Bundle.entry", "This is not a list of entries.", "a JSON array")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 
 from steadypath.enrol.fhir import text_amounts, text_days
 from steadypath.enrol.fhir.text_numbers import NUMBER, RANGE, number_of, plain, unit_of
@@ -81,6 +82,7 @@ class TextReading:
         return self == TextReading()
 
 
+@lru_cache(maxsize=4096)
 def read_text(text: str) -> TextReading:
     """What an English dosage text states. Never raises: unknown wording is left out."""
     said = _MAXIMUM.sub(" ", plain(text[:2000]))
