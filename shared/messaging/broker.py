@@ -89,6 +89,9 @@ def consuming_broker(
         auto_offset_reset="earliest",
         max_records=knobs.batch,
         fetch_max_wait_ms=knobs.fetch_wait_ms,
+        # A member that was killed holds its partitions for so long; the default of 10 s is most of our 15 s to be back at work.
+        session_timeout_ms=6_000,
+        heartbeat_interval_ms=1_500,
         batch_timeout_ms=knobs.poll_ms,
         listener=listener,
         parser=_parse,
