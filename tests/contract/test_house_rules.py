@@ -16,7 +16,7 @@ SERVICES = [path for path in PRODUCT if path.is_relative_to(ROOT / "services")]
 
 #: Words by which SQL reads the server's clock.
 _SQL_CLOCK = re.compile(
-    r"\bnow\(\)|\b(clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\b|\bcurrent_(timestamp|date|time)\b|\blocaltimestamp\b",
+    r"\bnow\(\)|\b(clock_timestamp|statement_timestamp|transaction_timestamp)\b|\btimeofday\(\)|\bcurrent_(timestamp|date|time)\b|\blocaltimestamp\b",
     re.IGNORECASE,
 )
 #: Where machine time belongs: leases, ages, retention of messaging, and the comparison of the clocks themselves.

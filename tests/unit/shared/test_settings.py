@@ -123,5 +123,5 @@ def test_every_setting_is_listed_with_a_line_of_explanation() -> None:
 def test_what_one_service_cannot_do_without_is_named() -> None:
     settings = Settings.from_env("notifier", env={**GOOD, "STEADYPATH_TWILIO_ACCOUNT_SID": "AC" + "a" * 32})
     settings.need("twilio_account_sid")
-    with pytest.raises(SettingsError, match="^STEADYPATH_TWILIO_AUTH_TOKEN: is needed by the notifier"):
+    with pytest.raises(SettingsError, match=r"^STEADYPATH_TWILIO_AUTH_TOKEN: is needed by the notifier"):
         settings.need("twilio_account_sid", "twilio_auth_token")
