@@ -48,7 +48,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("state")
     with (data / "up.stderr.log").open("w") as errors:
         launcher = subprocess.Popen(
-            [ROOT / "bin" / "steadypath", "up", "--data", str(data / "d"), "--port", str(free_port()), "--fast-forward", "--json"],
+            [
+                ROOT / "bin" / "steadypath",
+                "up",
+                "--data",
+                str(data / "d"),
+                "--port",
+                str(free_port()),
+                "--fast-forward",
+                "--json",
+            ],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
