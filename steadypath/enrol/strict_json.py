@@ -75,7 +75,8 @@ def json_value(text: str, at: int = 0, *, again: bool = False) -> tuple[Any, int
 
 def _broken(text: str, at: int, cut: bool = False) -> Refusal:
     """Cut off, or wrong where it stands: a half word or an open string at the very end is a file that was not copied whole."""
-    if cut or len(text.rstrip()) - at <= 4:
+    rest = text[at : at + 8].strip()
+    if cut or not rest or (at + 8 > len(text) and any(word.startswith(rest) for word in ("true", "false", "null", "-"))):
         return Refusal(line_of(text, len(text)), "The file is cut off: the JSON does not end.", "a whole file")
     return Refusal(line_of(text, at), "This is not valid JSON.", "JSON (RFC 8259)")
 
