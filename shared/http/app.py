@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 from shared.health import Health
 from shared.http.edge import Edge
 from shared.http.problems import MEDIA_TYPE, Problem, install
+from shared.http.security import requires
+from shared.identity import Caller
 
 if TYPE_CHECKING:
     from shared.runtime import Runtime
@@ -43,8 +45,10 @@ def create_app(runtime: Runtime, health: Health, routers: Sequence[APIRouter], p
     )
     app.state.runtime = runtime
     install(app)
-    app.include_router(_health_routes(runtime, health))
-    for router in routers:
+    app.include_router(_health_routes(health))
+    metrics = _metrics_route(runtime, health)
+    app.include_router(metrics)
+    for router in (metrics, *routers):
         app.include_router(router, prefix=prefix, responses=_PROBLEMS)
     for page in pages:
         app.include_router(page, include_in_schema=False)
@@ -52,7 +56,20 @@ def create_app(runtime: Runtime, health: Health, routers: Sequence[APIRouter], p
     return Edge(app, runtime, health)
 
 
-def _health_routes(runtime: Runtime, health: Health) -> APIRouter:
+def _metrics_route(runtime: Runtime, health: Health) -> APIRouter:
+    """At the root of the service's own port and, for whoever comes through the origin, under its prefix. With a key: counts of a
+    clinic's patients and silences are not for everybody."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/metrics")
+    async def metrics(caller: Annotated[Caller, Depends(requires("ops"))]) -> Response:
+        await health.report()
+        return Response(runtime.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return routes
+
+
+def _health_routes(health: Health) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/livez")
@@ -63,11 +80,6 @@ def _health_routes(runtime: Runtime, health: Health) -> APIRouter:
     async def readyz() -> JSONResponse:
         report = await health.report()
         return JSONResponse(report.as_json(), status_code=200 if report.ready else 503)
-
-    @routes.get("/metrics")
-    async def metrics() -> Response:
-        await health.report()
-        return Response(runtime.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes
 

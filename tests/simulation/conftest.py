@@ -72,6 +72,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         if launcher.poll() is None:
             launcher.send_signal(signal.SIGTERM)
             launcher.wait(timeout=30)
+        launcher.stdout.close()
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +80,8 @@ def clinic(stack: Stack) -> Iterator[Clinic]:
     """The clinic of the session, with the search for canaries at its end: a hit is an error of the run."""
     canaries = Canaries()
     clinic = Clinic(stack.origin, stack.key, canaries)
-    yield clinic
-    leaks = leaks_of_run(clinic, stack.kafka, stack.data)
+    with clinic.http:
+        yield clinic
+        leaks = leaks_of_run(clinic, stack.kafka, stack.data)
     if leaks:
         pytest.fail("health data leaked:\n" + "\n".join(map(str, leaks[:40])), pytrace=False)
