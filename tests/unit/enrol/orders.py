@@ -105,6 +105,12 @@ def row_of(rows: list[Row], item: str) -> Row:
     return next(row for row in rows if row.item == item)
 
 
+def one(*resources: Json, setting: Setting = SETTING) -> tuple[Any, list[Row]]:
+    """The first patient of a Bundle of these resources, and all rows."""
+    patients, rows = read(in_bundle(*resources), setting)
+    return patients[0], rows
+
+
 def enrolled(*dosages: Json, setting: Setting = SETTING, **more: Any) -> tuple[Row, Json | None]:
     """The row of one request whose patient has all that is needed, and their plan."""
     patients, rows = read(in_bundle(patient(), consent(), request(*dosages, **more)), setting)

@@ -11,15 +11,10 @@ import pytest
 
 from steadypath.enrol.intake import ConsentGiven
 from tests.unit.enrol import orders
-from tests.unit.enrol.orders import consent, dosage, in_bundle, often, patient, request, row_of
+from tests.unit.enrol.orders import consent, dosage, in_bundle, often, one, patient, request, row_of
 
 ZONE = {"url": "http://hl7.org/fhir/StructureDefinition/timezone", "valueCode": "America/Chicago"}
 DAILY = request(dosage(often(1)))
-
-
-def one(*resources: Any, setting: Any = orders.SETTING) -> tuple[Any, list[Any]]:
-    patients, rows = orders.read(in_bundle(*resources), setting)
-    return patients[0], rows
 
 
 def test_a_patient_with_all_that_is_needed() -> None:
@@ -178,11 +173,11 @@ def test_a_transaction_of_resources_that_have_no_ids_yet() -> None:
 def test_two_different_resources_with_one_id_are_both_refused_and_the_same_twice_is_one() -> None:
     other = request(dosage(often(2)))
     _, rows = orders.read(
-        {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in (DAILY, other)]}
+        {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in (DAILY, other)]}
     )
     assert [(row.outcome, row.element) for row in rows] == [("refused", "MedicationRequest.id")] * 2
     _, rows = orders.read(
-        {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in (DAILY, DAILY)]}
+        {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in (DAILY, DAILY)]}
     )
     assert [row.outcome for row in rows] == ["draft"]
 
@@ -217,80 +212,6 @@ def test_ndjson_is_a_resource_a_line() -> None:
     assert {row.outcome for row in rows} == {"enrolled"}
     _, rows = orders.read_text(text[:-20], "ndjson")
     assert [(row.outcome, row.item) for row in rows] == [("refused", None)]
-
-
-PRACTITIONER: dict[str, Any] = {
-    "resourceType": "Practitioner",
-    "id": "dr",
-    "name": [{"family": "Lindgren"}],
-    "telecom": [{"system": "sms", "value": "+12025550101"}],
-}
-TEAM: dict[str, Any] = {
-    "resourceType": "CareTeam",
-    "id": "team",
-    "status": "active",
-    "subject": {"reference": "Patient/rosa"},
-    "participant": [{"member": {"reference": "Patient/rosa"}}, {"member": {"reference": "Practitioner/dr"}}],
-}
-
-
-def test_the_care_team_and_its_people() -> None:
-    order = request(dosage(often(1)), requester={"reference": "Practitioner/dr"})
-    found, rows = one(patient(), consent(), PRACTITIONER, TEAM, order)
-    assert {row.outcome for row in rows} == {"enrolled"}
-    assert found.care_team == ({"person": "dr"},)
-
-
-@pytest.mark.parametrize(
-    ("changes", "element"),
-    [
-        ({"status": "inactive"}, "CareTeam.status"),
-        ({"participant": None}, "CareTeam.participant"),
-        ({"participant": [{"member": {"reference": "Practitioner/no"}}]}, "CareTeam.participant[0].member"),
-    ],
-)
-def test_what_is_no_care_team(changes: Any, element: str) -> None:
-    _, rows = one(
-        patient(), consent(), PRACTITIONER, {key: value for key, value in (TEAM | changes).items() if value is not None}
-    )
-    assert (row_of(rows, "CareTeam/team").outcome, row_of(rows, "CareTeam/team").element) == ("refused", element)
-
-
-def test_a_practitioner_without_a_phone_is_a_draft() -> None:
-    _, rows = orders.read({key: value for key, value in PRACTITIONER.items() if key != "telecom"})
-    assert (rows[0].outcome, rows[0].element) == ("draft", "Practitioner.telecom")
-
-
-APPOINTMENT: dict[str, Any] = {
-    "resourceType": "Appointment",
-    "id": "visit",
-    "status": "booked",
-    "start": "2026-12-07T15:00:00Z",
-    "end": "2026-12-07T15:30:00Z",
-    "participant": [
-        {"actor": {"reference": "Practitioner/dr"}, "status": "accepted"},
-        {"actor": {"reference": "Patient/rosa"}, "status": "accepted"},
-    ],
-}
-
-
-def test_an_appointment_is_at_the_clinics_wall_time() -> None:
-    found, rows = one(patient(), consent(), APPOINTMENT)
-    assert row_of(rows, "Appointment/visit").outcome == "enrolled"
-    assert found.plan["appointments"] == [{"id": "visit", "starts_at": "2026-12-07T10:00", "zone": "America/New_York"}]
-
-
-@pytest.mark.parametrize(
-    ("changes", "element"),
-    [
-        ({"status": "cancelled"}, "Appointment.status"),
-        ({"start": None, "end": None}, "Appointment.start"),
-        ({"start": "2026-11-01T15:00:00Z"}, "Appointment.start"),
-    ],
-)
-def test_what_is_no_appointment_to_come(changes: Any, element: str) -> None:
-    _, rows = one(patient(), consent(), {key: value for key, value in (APPOINTMENT | changes).items() if value is not None})
-    assert (row_of(rows, "Appointment/visit").outcome, row_of(rows, "Appointment/visit").element) == ("refused", element)
 
 
 def test_on_hold_goes_in_paused_and_beside_others_in_force_is_refused() -> None:

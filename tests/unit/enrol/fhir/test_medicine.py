@@ -119,7 +119,9 @@ def test_partly_as_needed_is_two_medicines() -> None:
 
 
 def step(number: int, amount: float, start: str | None = None, end: str | None = None, **timing: Any) -> dict[str, Any]:
-    bounds = {"boundsPeriod": {key: value for key, value in (("start", start), ("end", end)) if value}} if start or end else {}
+    bounds: dict[str, Any] = (
+        {"boundsPeriod": {key: value for key, value in (("start", start), ("end", end)) if value}} if start or end else {}
+    )
     return dosage(often(1, **bounds, **timing), **dose(amount), sequence=number)
 
 
@@ -137,7 +139,7 @@ def test_a_taper_in_sequence_is_one_ladder() -> None:
 
 
 def test_lengths_in_sequence_follow_each_other_from_the_day_of_the_order() -> None:
-    week = {"boundsDuration": {"value": 1, "code": "wk"}}
+    week: dict[str, Any] = {"boundsDuration": {"value": 1, "code": "wk"}}
     row, plan = orders.enrolled(step(1, 1, **week), step(2, 2, **week), step(3, 3))
     assert row.outcome == "enrolled", row
     assert plan is not None
