@@ -11,6 +11,7 @@ from steadypath import desk
 from steadypath.errors import DONE, REFUSED, CommandError
 from steadypath.state import DEFAULT_PORT
 
+_LONGEST_HOW = 120
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--url", metavar="ORIGIN", help="the running system (default: STEADYPATH_URL, else `up`'s default port)")
     running.add_argument("--key", help="your key (default: STEADYPATH_KEY, else what `up` wrote for that origin)")
     desk.add_commands(commands, running)
+    _enrol(commands.add_parser("enrol", parents=[running], help="put patients and plans in, from the native format or FHIR R4"))
     return parser
 
 
@@ -73,6 +75,27 @@ def _run_up(arguments: argparse.Namespace) -> int:
     from steadypath import up  # noqa: PLC0415  the other commands do without its imports, and start at once
 
     return up.run(up.Options(arguments.data, arguments.port, arguments.sample, arguments.fast_forward, arguments.json))
+
+
+def _enrol(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="native format (YAML, JSON) or FHIR R4 (JSON, NDJSON)")
+    parser.add_argument("--check", action="store_true", help="write nothing; no running system is needed")
+    parser.add_argument("--all-or-nothing", action="store_true", help="activate nothing unless every row goes in")
+    parser.add_argument("--consent", type=_how, metavar="HOW", help="how every patient of the files gave consent to texts")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each row or resource")
+    parser.set_defaults(run=_run_enrol)
+
+
+def _how(text: str) -> str:
+    if not 1 <= len(text.strip()) <= _LONGEST_HOW or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"1 to {_LONGEST_HOW} characters are needed, for example 'signed form, on file'")
+    return text.strip()
+
+
+def _run_enrol(arguments: argparse.Namespace) -> int:
+    from steadypath.enrol import command  # noqa: PLC0415  as above
+
+    return command.run(arguments)
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:

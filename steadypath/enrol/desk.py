@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
+from urllib.parse import quote
 from uuid import uuid4
 
 from steadypath.client import Client, ProblemError
@@ -50,7 +51,7 @@ class HttpDesk:
         """Whether the clinic has this member of the care team on file."""
         if person not in self._known:
             try:
-                self._client.get(f"/notifier/people/{person}")
+                self._client.get(f"/notifier/people/{quote(person, safe='')}")
                 self._known[person] = True
             except ProblemError as error:
                 if error.status != 404:

@@ -55,30 +55,37 @@ def open_all(paths: Sequence[str]) -> Sources:
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of all files. `patients` can be asked for once."""
+    """One reading of all files. `streams`: the patients, in the order in which they are to be dealt with; each can be asked for
+    once, and no patient is twice in one."""
 
     people: tuple[PersonIntake, ...]
-    patients: Iterator[Lot]
+    streams: tuple[Iterator[Lot], ...]
     rows: tuple[Row, ...]
 
 
 def read(sources: Sources, setting: Setting, routine: Routine) -> Reading:
-    """Reads everything anew; patients come one at a time."""
+    """Reads everything anew; patients come one at a time, those of native files first."""
     native = native_reader.read(sources.native, setting, routine) if sources.native else None
     fhir = bundle.read(sources.fhir, setting) if sources.fhir else None
     both = [one for one in (native, fhir) if one is not None]
     people = tuple(person for one in both for person in one.people)
-    return Reading(people, _lots(native, fhir), (*sources.rows, *(row for one in both for row in one.rows)))
+    return Reading(people, _streams(native, fhir), (*sources.rows, *(row for one in both for row in one.rows)))
 
 
-def _lots(native: Intake | None, fhir: Intake | None) -> Iterator[Lot]:
+def _streams(native: Intake | None, fhir: Intake | None) -> tuple[Iterator[Lot], ...]:
     stated: set[str] = set()
-    for one in native.patients if native else ():
-        if one.id is not None and one.plan is not None:
-            stated.add(one.id)
-        yield Lot(one, whole=True)
-    for one in fhir.patients if fhir else ():
-        yield Lot(_unless_stated(one, stated), whole=False)
+
+    def whole() -> Iterator[Lot]:
+        for one in native.patients if native else ():
+            if one.id is not None and one.plan is not None:
+                stated.add(one.id)
+            yield Lot(one, whole=True)
+
+    def parts() -> Iterator[Lot]:
+        for one in fhir.patients if fhir else ():
+            yield Lot(_unless_stated(one, stated), whole=False)
+
+    return whole(), parts()
 
 
 def _unless_stated(one: PatientIntake, stated: set[str]) -> PatientIntake:
