@@ -68,7 +68,8 @@ class Progress:
         answers = {"contact": self.contact, "team": self.team, "plan": self.plan}
         fresh = {part: bool(answer.get("outcome", "unchanged") != "unchanged") for part, answer in answers.items()}
         if kind in ("medicine", "MedicationRequest"):
-    XX fresh["plan"] and (external in named or f"{external}.prn"[:64] in named)
+            named: list[str] = self.plan.get("medicines", [])
+            return fresh["plan"] and (external in named or f"{external}.prn"[:64] in named)
         if kind == "CareTeam":
             return fresh["team"]
         if kind == "Appointment":
