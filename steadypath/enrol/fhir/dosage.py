@@ -136,7 +136,7 @@ def _quantity(quantity: Json, path: str) -> Dose:
     if value is None or not 0 < value <= _MOST or len(value.as_tuple().digits) > 12:
         raise Refusal(f"{path}.value", "This amount cannot be taken.", "a number above 0 and up to 100000")
     code = node.text_of(quantity, "code", path) or ""
-    unit = (node.text_of(quantity, "unit", path) or code).strip()
+    unit = (node.text_of(quantity, "unit", path) or code.strip("{}[]")).strip()
     if _PER_BODY.search(unit) or _PER_BODY.search(code):
         raise Refusal(f"{path}.unit", "A dose by body weight or surface is not an amount to take.", "the amount of one intake")
     if not unit:

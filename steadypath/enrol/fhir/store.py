@@ -125,7 +125,9 @@ class Store:
                 absolute = self._by_url.get((file, f"{base}/{relative}"))
                 if absolute is not None:
                     return absolute
-        return None if found["base"] else self._by_key.get((found["type"], found["id"]))
+        near = self._by_key.get((found["type"], found["id"]))
+        # The same id on another server is somebody else.
+        return near if base is None or (found["base"] is None and near is not None and _base(near) in (None, base)) else None
 
     def resolve(self, holder: Entry, owner: Json, reference: str) -> Json | None:
         """As `find`, contained resources included, and the resource itself."""
@@ -142,7 +144,10 @@ class Store:
         if found is not None and found.kind == "Patient":
             return found, found.external
         named = _REFERENCE.fullmatch(entry.about or "")
-        return None, named["id"] if named and named["type"] == "Patient" else None
+        known = named and named["type"] == "Patient" and (named["base"] is None or named["base"] == _base(entry))
+        if not named or not known or ("Patient", named["id"]) in self._by_key:
+            return None, None  # an id of another server, or one that means somebody else in these files
+        return None, named["id"]
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,12 @@ _AS_NEEDED = re.compile(
 _STEPPED = re.compile(
     r"\b(?:then|followed by|after that|thereafter|afterwards)\b(?=.*(?:\d|\b(?:one|two|three|four|half|increase|decrease|reduce|"
     r"taper|daily|stop|continue)\b))|\b(?:increase|decrease|reduce|titrate|taper)\w*\b.*\b(?:by|to|every|until|over)\b|"
-    r"\balternat\w+ with\b|\bof (?:each |the |a )?cycle\b|\b(?:days?|weeks?) (?:on|off)\b"
+    r"\balternat\w+ with\b|\bof (?:each |the |a )?cycle\b|"
+    r"\b(?:\d+|two|three|four|five|seven) (?:days?|weeks?) (?:on|off)\b(?! \w+days?\b)"
 )
 _VARIABLE = re.compile(
-    r"\bsliding scale\b|\baccording to\b|\bdepending on\b|\bbased on\b|\bper (?:inr|protocol|scale)\b|\badjust\w*\b"
+    r"\bsliding scale\b|\baccording to\b|\bdepending on\b|\bbased on\b|\bper (?:inr|protocol|scale)\b|\badjust\w*\b|"
+    r"\bmay (?:repeat|increase|take)\b"
 )
 _SINGLE = re.compile(
     r"\btake once\b|\bsingle dose\b|\bone dose only\b|\bone[- ]time (?:dose|only)\b|\bonce only\b|\bstat\b|\bas a single\b"
@@ -85,10 +87,10 @@ class TextReading:
 @lru_cache(maxsize=4096)
 def read_text(text: str) -> TextReading:
     """What an English dosage text states. Never raises: unknown wording is left out."""
-    said = _MAXIMUM.sub(" ", plain(text[:2000]))
-    starts, ends, said = text_days.dates(said)
-    stepped = _STEPPED.search(said) is not None
+    starts, ends, said = text_days.dates(plain(text[:2000]))
     duration, said = _duration(said)
+    stepped = _STEPPED.search(said) is not None
+    said = _MAXIMUM.sub(" ", said)
     clocks = text_days.clocks(said)
     moments = text_days.moments(said)
     rhythm, explicit = _rhythm(said)
@@ -115,7 +117,11 @@ def read_text(text: str) -> TextReading:
 
 def _duration(said: str) -> tuple[Period | None, str]:
     """ "for 7 days", "x 2 weeks", "for up to 12 wk", "for a week", and the text without it."""
-    found = re.search(rf"\b(?:for|x)\s*(?:up to |a total of |another |the next |the first )?{RANGE}[ -]*{_TIME_UNIT}", said)
+    found = re.search(
+        r"\b(?:for|x)\s*(?:(?:a )?max(?:imum)? of |no more than |up to |a total of |another |the next |the first )?"
+        rf"{RANGE}[ -]*{_TIME_UNIT}",
+        said,
+    )
     if not found:
         found = re.search(rf"(?<![\w-]){RANGE}[ -](?P<unit>day|week|month)s?[ -](?:course|supply of treatment|treatment)\b", said)
     if not found or unit_of(found["unit"]) == "min":

@@ -31,7 +31,7 @@ Amounts = dict[str, frozenset[tuple[Decimal, Decimal]]]
 
 def unit_word(unit: str) -> str:
     """A unit's one name: "tabs" and "TAB" are "tablet", "U" is "unit"."""
-    small = unit.lower().strip("{}[]")
+    small = unit.lower().replace("(s)", "").strip("{}[] ")
     singular = small[:-1] if small.endswith("s") and small != "ms" and len(small) > 1 else small
     return _WORDS.get(singular, _WORDS.get(small, singular))
 

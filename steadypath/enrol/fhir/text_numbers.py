@@ -41,7 +41,7 @@ def plain(text: str) -> str:
     said = re.sub(r"(?<![\d/])([123])/([234])(?![\d/])", _fraction, said)
     said = re.sub(r"\b(\d|one|two|three|four) and (?:a |one[- ])half\b", lambda one: f"{number_of(one[1])}.5", said)
     said = re.sub(r"\b(?:one[- ]|a )?half(?: of)?(?: an?| one)?\b", "0.5", said)
-    return re.sub(r"\b(\w+) \((\d+)\)", _doubled, said)
+    return re.sub(r"\b(\w+) \((\w+)\)", _doubled, said)
 
 
 def _mixed(found: re.Match[str]) -> str:
@@ -57,9 +57,9 @@ def _written(value: Decimal) -> str:
 
 
 def _doubled(found: re.Match[str]) -> str:
-    """ "one (1) tablet": the same number said twice is said once; two different numbers stay as they are."""
-    word = _WORDS.get(found[1]) if found[1] in _WORDS else (int(found[1]) if found[1].isdigit() and found[1].isascii() else None)
-    return found[2] if word == int(found[2]) else found[0]
+    """ "one (1) tablet", "2 (two) times": the same number said twice is said once; two different ones stay as they are."""
+    said = [_WORDS.get(one) or (int(one) if one.isdigit() and one.isascii() else None) for one in (found[1], found[2])]
+    return str(said[0]) if said[0] is not None and said[0] == said[1] else found[0]
 
 
 def number_of(word: str) -> Decimal:

@@ -146,9 +146,19 @@ def test_references(url: str | None, reference: str) -> None:
     assert {row.outcome for row in rows} == {"enrolled"}, rows
 
 
-def test_an_absolute_reference_to_another_server_is_not_the_patient_of_the_same_id_here() -> None:
-    _, rows = one(patient(), consent(), request(dosage(often(1)), subject={"reference": "https://b.example/Patient/other"}))
+@pytest.mark.parametrize("reference", ["https://b.example/fhir/Patient/rosa", "https://b.example/fhir/Patient/other"])
+def test_an_id_of_another_server_is_not_the_patient_of_that_id_here(reference: str) -> None:
+    patients, rows = orders.read(in_bundle(patient(), consent(), request(dosage(often(1)), subject={"reference": reference})))
     assert row_of(rows, "MedicationRequest/order").element == "MedicationRequest.subject"
+    assert [(each.id, each.plan is not None) for each in patients] == [("rosa", False), (None, True)]
+
+
+def test_a_relative_reference_stays_on_its_own_server() -> None:
+    order = {"fullUrl": "https://b.example/fhir/MedicationRequest/order", "resource": DAILY}
+    here = {"fullUrl": "https://a.example/fhir/Patient/rosa", "resource": patient()}
+    patients, rows = orders.read({"resourceType": "Bundle", "type": "collection", "entry": [here, order]})
+    assert row_of(rows, "MedicationRequest/order").element == "MedicationRequest.subject"
+    assert [(each.id, each.plan is not None) for each in patients] == [("rosa", False), (None, True)]
 
 
 def test_a_transaction_of_resources_that_have_no_ids_yet() -> None:
