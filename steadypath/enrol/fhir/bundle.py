@@ -220,10 +220,12 @@ class _PatientReader:
                 self._refuse(entry, refusal)
             else:
                 self._row(entry)
-        if self.contact is not None:
+        if self.contact is None:
+            return
+        if denied or body is not None:  # files that say nothing of consent leave what is on record
             self.contact["consent"] = None if denied else body
-            if self.contact["consent"] is None:
-                self.needs.append(patient.NO_CONSENT)
+        if self.contact.get("consent") is None:
+            self.needs.append(patient.NO_CONSENT)
 
     def _appointment(self, entry: Entry) -> list[Body]:
         try:
