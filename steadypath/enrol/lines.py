@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -12,41 +13,54 @@ _PARTS = re.compile(r"[^.\[\]]+")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+@dataclass(frozen=True)
+class _Span:
+    """Where an item stands: its first line (from 0) and column, and what part of the text it is."""
+
+    line: int
+    column: int
+    begin: int
+    end: int
+
+
 class Lines:
-    """The lines of one file's lists. `begins`: list -> the line (from 1) on which each of its items begins."""
+    """The lines of one file's lists."""
 
     def __init__(self, text: str) -> None:
-        self._rows = text.split("\n")
+        self._text = text
         try:
-            self.begins = _items(text)
+            self._items = _items(text)
         except yaml.YAMLError:
-            self.begins = {}  # JSON that is no YAML (tabs): the item is named all the same
+            self._items = {}  # JSON that is no YAML (tabs): the item is named all the same
 
     def of(self, group: str, index: int, element: str) -> int | None:
         """The line of `element` ("plan.medicines[0].steps") in an item, as near as can be told."""
-        begins = self.begins.get(group, [])
-        if index >= len(begins):
+        spans = self._items.get(group, [])
+        if index >= len(spans):
             return None
-        first = begins[index]
-        last = begins[index + 1] - 1 if index + 1 < len(begins) else len(self._rows)
-        return first + _within("\n".join(self._rows[first - 1 : last]), _PARTS.findall(element))
+        span = spans[index]
+        alone = " " * span.column + self._text[span.begin : span.end]
+        return span.line + 1 + _within(alone, _PARTS.findall(element))
 
 
-def _items(text: str) -> dict[str, list[int]]:
-    """Where the items of the outermost mapping's lists begin, from the parser's events: nothing is constructed."""
-    found: dict[str, list[int]] = {}
+def _items(text: str) -> dict[str, list[_Span]]:
+    """The items of the outermost mapping's lists, from the parser's events: nothing is constructed."""
+    found: dict[str, list[_Span]] = {}
     depth, key, is_key = 0, "", True
+    start: Any = None
     for event in yaml.parse(text, Loader=_LOADER):
+        is_end = isinstance(event, yaml.CollectionEndEvent)
+        depth -= is_end
         if depth == 2 and key and isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
-            found.setdefault(key, []).append(_line(event.start_mark) + 1)
-        if depth == 1 and isinstance(event, yaml.ScalarEvent):
-            key, is_key = (event.value, False) if is_key else ("", True)
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-            if depth == 1:
-                key, is_key = "", True
+            start = event.start_mark
+        if depth == 2 and key and isinstance(event, yaml.ScalarEvent | yaml.CollectionEndEvent):
+            end: Any = event.end_mark
+            found.setdefault(key, []).append(_Span(start.line, start.column, start.index, end.index))
+        if depth == 1 and isinstance(event, yaml.ScalarEvent) and is_key:
+            key, is_key = event.value, False
+        elif depth == 1 and isinstance(event, yaml.ScalarEvent | yaml.CollectionEndEvent):
+            key, is_key = "", True
+        depth += isinstance(event, yaml.CollectionStartEvent)
     return found
 
 
@@ -59,9 +73,7 @@ def _within(text: str, path: Sequence[str]) -> int:
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError:
-        return 0  # written in one flow with its neighbours: the item's own line must do
-    if isinstance(node, yaml.SequenceNode) and node.value:
-        node = node.value[0]
+        return 0  # cannot be read alone: the item's own line must do
     line = 0
     for part in path:
         found = _child(node, part)

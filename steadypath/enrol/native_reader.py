@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from services.notifier.domain import templates
 from services.scheduler.bodies import ExternalId
 from shared.http.problems import accepted_of, element_of
 from steadypath.enrol import native, strict_json, strict_yaml
@@ -24,6 +25,8 @@ from steadypath.enrol.native_slots import Routine, readings
 from steadypath.enrol.outcome import Refusal, Row, refused
 
 _FIELDS = ("steadypath", "people", "patients")
+#: Templates with a slash in their name that are no question of their own: what is said to an answer or about an alert.
+_NO_QUESTIONS = ("dose", "ack", "clarify", "alert")
 _ID = TypeAdapter(ExternalId)
 NEEDS = {
     "phone": ("There is no phone number.", "a mobile number in E.164"),
@@ -154,6 +157,7 @@ class _Reader:
             return _refused(source, index, raw, _located(source, "patients", index, error))
 
     def _taken(self, source: NativeSource, one: native.Patient) -> PatientIntake:
+        _check_questions(one)
         contact, plan = native.contact_of(one), native.plan_of(one, self.setting.today.isoformat())
         given = self.setting.consent
         if given is not None and one.consent is None:
@@ -171,6 +175,21 @@ class _Reader:
             starts_assumed=one.plan is not None and one.plan.starts_on is None,
             rows=tuple(rows),
         )
+
+
+def _check_questions(patient: native.Patient) -> None:
+    """A question without wording would be withheld, every time (notifier/templates.toml)."""
+    for number, one in enumerate(patient.plan.check_ins if patient.plan else ()):
+        if f"{one.instrument}/{one.item}" not in _questions():
+            accepted = "instrument and item of " + ", ".join(_questions())
+            raise Refusal(f"plan.check_ins[{number}].item", "There is no wording for this question.", accepted)
+
+
+@cache
+def _questions() -> tuple[str, ...]:
+    """instrument/item of every question that can be asked at a time of its own."""
+    names = (name.partition("/") for name in templates.load().texts)
+    return tuple(sorted(f"{kind}/{item}" for kind, _, item in names if item and kind not in _NO_QUESTIONS))
 
 
 def _once(raw: Any, twice: frozenset[str]) -> None:

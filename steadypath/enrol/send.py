@@ -65,12 +65,13 @@ class Sender:
         reading = self._read()
         good, refused = self._checked_people(reading.people)
         loose = [*reading.rows, *refused, *([one.row for one in good] if self._options.check else self._put_people(good))]
+        yield from (row for row in loose if not _is_medication(row))
         anything = False
         for one in self._each(self._whole_way, reading):
             rows = one.rows()
             anything = anything or any(row.outcome == "enrolled" for row in rows)
             yield from rows
-        yield from (_if_new(row, anything) for row in loose)
+        yield from (_if_new(row, anything) for row in loose if _is_medication(row))
 
     def _whole_way(self, lots: Sequence[Lot]) -> list[Progress]:
         chunk = self._validated(lots)
@@ -124,9 +125,13 @@ class Sender:
             self._put_plans(chunk)
             return chunk
 
+        yield from (row for row in loose if not _is_medication(row))
+        anything = False
         for one in self._each(activate, self._read(), ahead=1):
-            yield from one.rows()
-        yield from (_if_new(row, True) for row in loose)
+            rows = one.rows()
+            anything = anything or any(row.outcome == "enrolled" for row in rows)
+            yield from rows
+        yield from (_if_new(row, anything) for row in loose if _is_medication(row))
 
     def _stored(self, lots: Sequence[Lot]) -> list[Progress]:
         chunk = [Progress(lot) for lot in lots]
@@ -263,8 +268,11 @@ def _plan(one: Progress) -> Body:
 
 def _if_new(row: Row, anything: bool) -> Row:
     """A resource that is stored with others (a Medication): new where any of those is."""
-    is_loose = row.item is not None and row.item.startswith("Medication/")
-    return replace(row, outcome="unchanged") if is_loose and row.outcome == "enrolled" and not anything else row
+    return replace(row, outcome="unchanged") if row.outcome == "enrolled" and not anything else row
+
+
+def _is_medication(row: Row) -> bool:
+    return row.item is not None and row.item.startswith("Medication/")
 
 
 def _cut(items: Iterable[T]) -> Iterator[list[T]]:
