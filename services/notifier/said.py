@@ -59,4 +59,4 @@ async def _say(unit: Unit, text: Message, model: type[M], nth: object = "", **va
             at=unit.now,
             **values,
         )
-        unit.emit(event, event_id=stable_id(each.id, event.type, nth))
+        unit.emit(event, event_id=stable_id(each.id, event.type, nth), causation_id=each.cause_id)

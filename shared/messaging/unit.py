@@ -61,15 +61,16 @@ class Unit:
         """Takes the patient lock of all the keys, in the one order everybody uses. Call it first, with all of them (rule 2)."""
         await lock_keys(self.conn, self.service, keys)
 
-    def emit(self, event: Event, *, event_id: UUID | None = None) -> UUID:
-        """Says the event with this transaction. A deterministic id makes saying it twice a no-op; the default id is random."""
+    def emit(self, event: Event, *, event_id: UUID | None = None, causation_id: UUID | None = None) -> UUID:
+        """Says the event with this transaction. A deterministic id makes saying it twice a no-op; the default id is random.
+        `causation_id`: the event that led to it, where that is not the one being handled."""
         row = outbox.row_of(
             event,
             event_id=event_id or uuid4(),
             service=self.service,
             now=self.now,
             correlation_id=self.correlation_id,
-            causation_id=self.cause.id if self.cause else None,
+            causation_id=causation_id or (self.cause.id if self.cause else None),
             traceparent=self.traceparent,
         )
         self.buffers.events.append(row)

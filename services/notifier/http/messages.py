@@ -20,15 +20,15 @@ _READERS = requires("prescriber", "therapist", "coordinator", "ops", "service")
 
 
 class MessageOut(BaseModel):
-    """`at`: when its sending began, else when it came to what it is; clinical, UTC. `cause` is the id of the event that caused
-    the text and `event` its name. `person`: the member of the care team it was for, null for the patient."""
+    """`at`: when its sending began, else when it came to what it is; clinical, UTC. `cause` is the name of the event that
+    caused the text ("dose-due") and `cause_id` its id. `person`: the member of the care team it was for, null for the patient."""
 
     id: UUID
     at: datetime
     kind: MessageKind
     status: MessageState
-    cause: UUID
-    event: str
+    cause: str
+    cause_id: UUID
     provider_sid: str | None
     why: str | None
     occurrence: UUID | None
@@ -44,8 +44,8 @@ def _out(text: Message, sid: str | None, began: datetime | None) -> MessageOut:
         at=began or text.changed_at,
         kind=text.kind,
         status=text.state,
-        cause=text.cause_id,
-        event=text.cause_type,
+        cause=text.cause_type,
+        cause_id=text.cause_id,
         provider_sid=sid,
         why=text.why or text.waits_for,
         occurrence=text.occurrence_id,

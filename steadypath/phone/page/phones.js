@@ -180,7 +180,7 @@ async function cause(message) {
   if (message.by === "twilio") return [["Cause", "Twilio answers this word itself, or passed on the clinic's TwiML."]];
   try {
     const said = await call(`/phone/cause/${message.sid}`);
-    const named = [["Event", said.event], ["Caused by", said.cause], ["Clinic says", said.status], ["Why", said.why]];
+    const named = [["Event", said.cause], ["Event id", said.cause_id], ["Clinic says", said.status], ["Why", said.why]];
     return named.filter(([, value]) => value).map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)]);
   } catch (error) {
     return [["Event", error.status === 404 ? "The clinic does not know this text yet." : error.message]];
