@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,14 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A fresh system, stopped at the end of the session."""
+    """The session's system."""
+    with running(tmp_path_factory) as stack:
+        yield stack
+
+
+@contextmanager
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A fresh system, stopped at the end."""
     data = tmp_path_factory.mktemp("stack")
     state = tmp_path_factory.mktemp("state")
     with (data / "up.stderr.log").open("w") as errors:
@@ -77,7 +85,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def clinic(stack: Stack) -> Iterator[Clinic]:
-    """The clinic of the session, with the search for canaries at its end: a hit is an error of the run."""
+    """The clinic of the session."""
+    with searched(stack) as clinic:
+        yield clinic
+
+
+@pytest.fixture
+def clinic_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    """A clinic on a system of its own: months pass quickly where nobody else has a plan."""
+    with running(tmp_path_factory) as stack, searched(stack) as clinic:
+        yield clinic
+
+
+@contextmanager
+def searched(stack: Stack) -> Iterator[Clinic]:
+    """A clinic, with the search for canaries at its end: a hit is an error of the run."""
     canaries = Canaries()
     clinic = Clinic(stack.origin, stack.key, canaries)
     with clinic.http:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from tests.simulation.clinic import Clinic, Patient, Text
 
@@ -177,34 +177,17 @@ def test_risk_wording_gets_the_safe_reply_at_once_and_a_crisis_alert(clinic: Cli
 def test_a_send_in_doubt_is_unconfirmed_then_settled_and_never_sent_twice(clinic: Clinic) -> None:
     patient = clinic.patient()
     patient.start(patient.plan())
+    patient.advance(1, "12:00")  # the welcome is out; the faults are for the next dose
     late = {"fault": "late-callback", "times": 1, "to": patient.number, "delay": "PT5M"}
     clinic.faults({"fault": "drop-after-accept", "times": 1, "to": patient.number}, late)
     patient.advance(1, "08:00")
-    dose = [message for message in patient.messages() if message["kind"] == "dose"]
-    assert [message["status"] for message in dose] == ["unconfirmed"]
+    assert doses(patient) == ["delivered", "unconfirmed"]
     patient.advance(0, "09:00")
     clinic.faults()
-    dose = [message for message in patient.messages() if message["kind"] == "dose"]
-    assert [message["status"] for message in dose] == ["delivered"]
-    assert len(patient.texts()) == 1
+    assert doses(patient) == ["delivered", "delivered"]
+    assert len(patient.texts()) == 2
 
 
-def test_twelve_hours_of_a_day_hold_exactly_the_planned_texts_over_a_clock_change(clinic: Clinic) -> None:
-    """The next change of New York's clocks, whatever the year: 08:00 stays 08:00, once a day."""
-    patient = clinic.patient("America/New_York")
-    change = next_clock_change(patient, clinic.now())
-    clinic.advance(change - timedelta(days=3))
-    patient.start(patient.plan())
-    clinic.advance(change + timedelta(days=2))
-    walls = [local(patient, text) for text in patient.texts()]
-    days = [text.at.astimezone(patient.zone).date() for text in patient.texts()]
-    assert walls == ["08:00"] * len(walls)
-    assert len(days) == len(set(days)) >= 4
-
-
-def next_clock_change(patient: Patient, now: datetime) -> datetime:
-    """The first hour after `now` at whose end the zone's offset differs."""
-    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    while hour.astimezone(patient.zone).utcoffset() == (hour + timedelta(hours=1)).astimezone(patient.zone).utcoffset():
-        hour += timedelta(hours=1)
-    return hour
+def doses(patient: Patient) -> list[str]:
+    """What became of each dose text, oldest first."""
+    return [message["status"] for message in patient.messages() if message["kind"] == "dose"]
