@@ -7,6 +7,7 @@ clock is no outage.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -44,6 +45,8 @@ class Consumer(Protocol):
     def stuck_for(self) -> float: ...
 
     def positions(self) -> dict[str, int]: ...
+
+    async def reach(self, published: Mapping[str, int], within: float) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ async def find_caller(conn: AsyncConnection, service: str, key: str) -> Caller |
     return None if row is None else Caller(row.clinic_id, row.key_id, frozenset(row.roles), row.label, row.person_id)
 
 
+def first_caller(clinic: str, key: str) -> Caller:
+    """The bearer of the first key, as `bootstrap` stores it."""
+    return Caller(clinic_id_of(clinic), key_id_of(hash_of(key)), frozenset(ROLES), BOOTSTRAP_LABEL)
+
+
 async def bootstrap(conn: AsyncConnection, service: str, clinic_id: UUID, key: str, now: datetime) -> None:
     """Makes `key` the first key, bearing all roles; one that was the first before is revoked: a changed setting takes effect."""
     table = house_tables(metadata_for(service)).api_key

@@ -41,6 +41,8 @@ class Runtime:
         self.commands_in_flight = 0
         #: Commands carried out since the start, for the simulation's snapshot.
         self.commands_done = 0
+        #: Rises with every wake-up and every request that may have changed something: what was read before may be stale.
+        self.changes = 0
         self._wake: Callable[[str], None] | None = None
 
     def wakes(self, wake: Callable[[str], None]) -> None:
@@ -49,6 +51,7 @@ class Runtime:
 
     def wake(self, name: str) -> None:
         """Makes the named pass look now instead of within a second."""
+        self.changes += 1
         if self._wake is not None:
             self._wake(name)
 

@@ -1,19 +1,25 @@
-"""Simulated time, stepped: all passes until idle, then an honest snapshot of what is still under way.
+"""Simulated time, stepped: what is due is carried out, then an honest snapshot says what is still under way.
 
 The driver sets the clock page, steps every service, and goes on until two snapshots in a row are equal and quiet. So nothing may
 be left out: a row that waits, a batch being handled, a command under way, an event that Kafka has and we have not confirmed.
+
+A step costs what there is to do: the passes that have something due are run, not all of them; and where this process has done
+nothing at all since its last quiet snapshot, that snapshot is given again without asking the database. Every pass is run at the
+first step, at the end of an advance, and once in a clinical day: some look for what no row tells them (the provider's list).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,11 +32,23 @@ from shared.messaging.knobs import Knobs
 from shared.messaging.memory import Memory
 
 if TYPE_CHECKING:
-    from shared.loops import Loops
+    from shared.loops import Loop, Loops
     from shared.runtime import Runtime
 
 #: A step answers after so long (machine seconds) even where work goes on: the driver simply steps again.
 _LONGEST_STEP = 10.0
+#: So long (machine seconds) it waits for records that it was told of, and for what is in flight.
+_LONGEST_WAIT = 0.25
+_LOOK_EVERY = 0.002
+#: Every pass is run at least so often, clinical time.
+_ALL_AGAIN = timedelta(days=1)
+
+
+class Expected(BaseModel):
+    """What the driver knows: the offsets that others have published ("topic:partition" -> last). `all`: run every pass."""
+
+    published: dict[str, int] = Field(default_factory=dict)
+    all: bool = False
 
 
 class Snapshot(BaseModel):
@@ -51,6 +69,19 @@ class Snapshot(BaseModel):
     #: Rises with everything done: two equal snapshots mean that nothing happened in between.
     work: int
 
+    @property
+    def quiet(self) -> bool:
+        return not (self.due or self.unsent or self.in_flight)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A snapshot, which passes had something to do in it, and what this process had done when it began."""
+
+    snapshot: Snapshot
+    busy: tuple[Loop, ...]
+    doings: tuple[int, ...]
+
 
 class Stepper:
     """Steps one service. One step at a time; the passes' own locks keep the loops apart from it."""
@@ -62,29 +93,71 @@ class Stepper:
         self._memory = Memory(runtime.engine, runtime.settings.service, uuid4(), Knobs())
         self._handled = handled
         self._one = asyncio.Lock()
+        self._last: _Seen | None = None
+        self._all_at: datetime | None = None
 
-    async def step(self) -> Snapshot:
+    async def step(self, expected: Expected | None = None) -> Snapshot:
         async with self._one:
             # The passes' transactions are theirs, not the stepping request's: no audit row, no claimed key.
             with commands.acting_for(None):
-                await self._loops.until_idle(_LONGEST_STEP)
-                return await self.snapshot()  # asking a pass when it is due next opens transactions as well
+                return await self._step(expected or Expected())
+
+    async def _step(self, expected: Expected) -> Snapshot:
+        if self._consumer is not None:
+            await self._consumer.reach(expected.published, _LONGEST_WAIT)
+        if expected.all or self._all_at is None or self._runtime.clock.now() - self._all_at >= _ALL_AGAIN:
+            self._all_at = self._runtime.clock.now()
+            await self._loops.until_idle(_LONGEST_STEP)
+        elif (same := self._unchanged()) is not None:
+            return same
+        return await self._until_idle(monotonic() + _LONGEST_STEP)
+
+    def _unchanged(self) -> Snapshot | None:
+        """The last quiet snapshot at the present time, where nothing has been done here since and nothing has come due."""
+        last, now = self._last, self._runtime.clock.now()
+        if last is None or not last.snapshot.quiet or self._in_flight() or self._doings() != last.doings:
+            return None
+        if last.snapshot.next_due is not None and last.snapshot.next_due <= now:
+            return None
+        return last.snapshot.model_copy(update={"now": now, "consumed": self._positions()})
+
+    async def _until_idle(self, end: float) -> Snapshot:
+        """Runs what has something to do until nothing has, or until what has cannot do it."""
+        while True:
+            seen = await self._look()
+            parked_anew = self._last is None or self._last.snapshot.parked != seen.snapshot.parked
+            self._last = seen
+            busy = self._loops.all if parked_anew else seen.busy
+            done = sum([await loop.once() for loop in busy])
+            await self._let_land()
+            if monotonic() > end or (not done and self._doings() == seen.doings):
+                return seen.snapshot if seen.snapshot.in_flight == self._in_flight() else (await self._look()).snapshot
+
+    async def _let_land(self) -> None:
+        """What is under way mostly ends in a moment: then the driver need not ask again."""
+        end = monotonic() + _LONGEST_WAIT
+        while self._in_flight() and monotonic() < end:  # noqa: ASYNC110 - many things may be under way, none has an event for all
+            await asyncio.sleep(_LOOK_EVERY)
 
     async def snapshot(self) -> Snapshot:
+        return (await self._look()).snapshot
+
+    async def _look(self) -> _Seen:
         """Counted in an order in which nothing can slip through: what is under way first and last, the rows in between."""
-        before = self._in_flight()
+        before, doings = self._in_flight(), self._doings()
         now = self._runtime.clock.now()
         async with self._runtime.engine.connect() as conn:
             await conn.execution_options(isolation_level="REPEATABLE READ")
-            unsent = await self._memory.unsent(conn)
-            lasts = await self._memory.lasts(conn)
+            unsent, lasts = await self._memory.standing(conn)
             due, next_due, parked = await self._rows(conn, now)
+        busy = [loop for loop in self._loops.all if (loop.name == "ticker" and due) or (loop.name == "relay" and unsent)]
         for loop in self._loops.all:
             instant = None if loop.name == "ticker" else await loop.next_due()
             if instant is not None:
                 due += instant <= now
                 next_due = min(next_due, instant) if next_due else instant
-        return Snapshot(
+                busy += [loop] if instant <= now else []
+        snapshot = Snapshot(
             now=now,
             next_due=next_due,
             due=due,
@@ -92,25 +165,35 @@ class Stepper:
             in_flight=max(before, self._in_flight()),
             parked=parked,
             published={f"{topic}:{partition}": last for topic, ends in lasts.items() for partition, last in ends.items()},
-            consumed=self._consumer.positions() if self._consumer is not None else {},
+            consumed=self._positions(),
             work=self._loops.work() + self._handled() + self._runtime.commands_done,
         )
+        return _Seen(snapshot, tuple(busy), doings)
 
     async def _rows(self, conn: AsyncConnection, now: datetime) -> tuple[int, datetime | None, int]:
         tables = tables_of(self._runtime.settings.service)
         due, parked = tables.due_work, tables.parked
         waiting = due.c.state == "waiting"
+        events = select(func.count()).select_from(parked).where(parked.c.state.in_(("parked", "behind")))
         row = (
             await conn.execute(
                 select(
                     func.count().filter(waiting, due.c.due_at <= now),
                     func.min(due.c.due_at).filter(waiting),
                     func.count().filter(due.c.state == "parked"),
+                    events.scalar_subquery(),
                 ).select_from(due)
             )
         ).one()
-        events = select(func.count()).select_from(parked).where(parked.c.state.in_(("parked", "behind")))
-        return row[0], row[1], row[2] + (await conn.execute(events)).scalar_one()
+        return row[0], row[1], row[2] + row[3]
+
+    def _positions(self) -> dict[str, int]:
+        return self._consumer.positions() if self._consumer is not None else {}
+
+    def _doings(self) -> tuple[int, ...]:
+        """Changes with whatever this process has done that could change its snapshot: whoever makes work for a pass wakes it."""
+        runtime = self._runtime
+        return self._loops.work(), self._handled(), runtime.commands_done, runtime.changes
 
     def _in_flight(self) -> int:
         batch = self._consumer.in_flight() if self._consumer is not None else 0
@@ -122,7 +205,7 @@ def router(stepper: Stepper) -> APIRouter:
     routes = APIRouter(tags=["simulation"])
 
     @routes.post("/simulation/step")
-    async def step(caller: Annotated[Caller, Depends(requires("ops"))]) -> Snapshot:
-        return await stepper.step()
+    async def step(caller: Annotated[Caller, Depends(requires("ops"))], expected: Expected | None = None) -> Snapshot:
+        return await stepper.step(expected)
 
     return routes

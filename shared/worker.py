@@ -12,6 +12,7 @@ from shared.logs import bound
 from shared.messaging.consumer import Consumer
 from shared.messaging.counts import Counts
 from shared.messaging.handling import Handling
+from shared.messaging.knobs import Knobs
 from shared.messaging.relay import Relay
 from shared.messaging.unit import Fire, Fires, Handlers, Pass, Unit
 from shared.messaging.work import WorkItem
@@ -20,6 +21,8 @@ from shared.metrics import MessagingCounts, Metrics
 if TYPE_CHECKING:
     from shared.runtime import Runtime
 
+#: Simulated time waits for every record on its way: there each is looked for at once.
+_SIMULATED = Knobs(fetch_wait_ms=5, poll_ms=5)
 HandlerOf = Callable[[Unit, Any], Awaitable[None]]
 
 
@@ -41,8 +44,13 @@ class Worker:
 
     def __init__(self, runtime: Runtime, handling: Handling, fires: Fires) -> None:
         settings, counts = runtime.settings, handling.counts
+        knobs = _SIMULATED if settings.simulated else Knobs()
         self._relay = Relay(
-            engine=runtime.engine, service=settings.service, bootstrap=settings.current_kafka_bootstrap, counts=counts
+            engine=runtime.engine,
+            service=settings.service,
+            bootstrap=settings.current_kafka_bootstrap,
+            knobs=knobs,
+            counts=counts,
         )
         ticker = Ticker(
             engine=runtime.engine,
@@ -53,7 +61,7 @@ class Worker:
             counts=counts,
         )
         self.passes: Sequence[Pass] = (ticker, self._relay)
-        self.consumer = Consumer(handling, bootstrap=settings.current_kafka_bootstrap)
+        self.consumer = Consumer(handling, bootstrap=settings.current_kafka_bootstrap, knobs=knobs)
         runtime.metrics.registry.register(MessagingCounts(counts))
 
     def alarm(self) -> str | None:

@@ -105,16 +105,16 @@ class Driver:
         while self.now < target:
             moment = _next_moment(latest.values(), after=self.now)
             self._page.set(target if moment is None else min(moment, target))
-            latest = await self._settle()
+            latest = await self._settle(last=self.now == target)
         return _answer(self.now, latest)
 
-    async def _settle(self) -> Mapping[str, Snapshot]:
-        """Step everybody until two snapshots in a row are equal and quiet."""
+    async def _settle(self, *, last: bool = True) -> Mapping[str, Snapshot]:
+        """Step everybody until two snapshots in a row are equal and quiet. At the `last` moment every pass is run once."""
         before: Mapping[str, Snapshot | None] = {}
         pause = _FIRST_PAUSE
         last_progress = time.monotonic()
         while True:
-            now = await self._step_all()
+            now = await self._step_all(_told(before, whole=last and not before))
             why = not_quiet(now, self.now) + still_working(before, now)
             if not why and now == before:
                 return {name: snapshot for name, snapshot in now.items() if snapshot is not None}
@@ -127,19 +127,25 @@ class Driver:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             before = now
 
-    async def _step_all(self) -> Mapping[str, Snapshot | None]:
-        snapshots = await asyncio.gather(*(self._step(part) for part in self._parts))
+    async def _step_all(self, told: Mapping[str, object]) -> Mapping[str, Snapshot | None]:
+        snapshots = await asyncio.gather(*(self._step(part, told) for part in self._parts))
         return {part.name: snapshot for part, snapshot in zip(self._parts, snapshots, strict=True)}
 
-    async def _step(self, part: Stepped) -> Snapshot | None:
+    async def _step(self, part: Stepped, told: Mapping[str, object]) -> Snapshot | None:
         """None where a part is not there, or does not answer as agreed: it is waited for."""
         try:
-            async with self._session.post(part.url(), headers=self._headers, timeout=_STEP) as response:
+            async with self._session.post(part.url(), json=told, headers=self._headers, timeout=_STEP) as response:
                 if response.status != 200:
                     return None
                 return Snapshot.read(await response.json())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
+
+
+def _told(before: Mapping[str, Snapshot | None], *, whole: bool) -> dict[str, object]:
+    """What a part should know: how far the others have published. A reader then waits a moment for what is on its way."""
+    published = {place: last for one in before.values() if one is not None for place, last in one.published.items()}
+    return {"published": published, "all": whole}
 
 
 def _next_moment(snapshots: Iterable[Snapshot], *, after: datetime) -> datetime | None:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +26,7 @@ PHONE = "phone"
 POSTGRES = "postgres"
 KAFKA = "kafka"
 #: Of the caller's own settings only these reach the stack: a real account's credentials must not get into a rehearsal.
-_PASSED_ON = ("STEADYPATH_LOG_LEVEL", "STEADYPATH_OPS_WEBHOOK_URL", "STEADYPATH_CLINIC")
+PASSED_ON = ("STEADYPATH_LOG_LEVEL", "STEADYPATH_OPS_WEBHOOK_URL", "STEADYPATH_CLINIC")
 
 
 @dataclass
@@ -41,6 +41,9 @@ class Recipes:
     postgres: Postgres
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in (*SERVICES, PHONE)})
     kafka: str = ""
+    #: Settings of single parts, by part, in place of ours.
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    passed_on: Collection[str] = PASSED_ON
 
     def base(self, name: str) -> str:
         """Where a service or the simulator listens."""
@@ -50,7 +53,7 @@ class Recipes:
         return Recipe(
             name=POSTGRES,
             command=self.postgres.command,
-            environment=_clean_environment,
+            environment=self._environment,
             ready=lambda: asyncio.to_thread(self.postgres.answers),
             log=self.folder.log_of(POSTGRES),
             prepare=self._prepare_postgres,
@@ -61,7 +64,7 @@ class Recipes:
         return Recipe(
             name=KAFKA,
             command=lambda: spawn.tied(spawn.python("shared.embedded.kafka")),
-            environment=_clean_environment,
+            environment=self._environment,
             ready=self._broker_announced,
             log=self.folder.log_of(KAFKA),
             announced=self._remember_broker,
@@ -75,11 +78,18 @@ class Recipes:
 
     def migrate(self) -> None:
         """Database, schemas, roles and tables brought up to date; quick where they are already. Raises CommandError."""
-        mark, wanted = self.folder.postgres / "migrated", _fingerprint()
-        if mark.exists() and mark.read_text("ascii") == wanted:
-            return
-        self._migrate()
-        write_private(mark, wanted)
+        if not self.migrated:
+            self._migrate()
+            write_private(self._mark, fingerprint())
+
+    @property
+    def migrated(self) -> bool:
+        """Whether the cluster in the folder is of this release."""
+        return self._mark.exists() and self._mark.read_text("ascii") == fingerprint()
+
+    @property
+    def _mark(self) -> Path:
+        return self.folder.postgres / "migrated"
 
     def _migrate(self) -> None:
         try:
@@ -96,7 +106,7 @@ class Recipes:
         command = spawn.tied(spawn.python("shared.db", "migrate", "all"))
         log = self.folder.log_of("migrate")
         with log.open("wb") as file:
-            done = subprocess.run(command, env=_clean_environment() | own, stdout=file, stderr=file, check=False)
+            done = subprocess.run(command, env=self._environment() | own, stdout=file, stderr=file, check=False)
         if done.returncode != 0:
             raise CommandError(f"the database could not be brought up to date: {last_line(log)} (all of it: {log})")
 
@@ -140,7 +150,8 @@ class Recipes:
         }
         if self.fast_forward:
             own["CLOCK_PAGE"] = str(self.folder.clock_page)
-        return _clean_environment() | {f"STEADYPATH_{key}": value for key, value in own.items()}
+        own |= self.settings.get(name, {})
+        return self._environment() | {f"STEADYPATH_{key}": value for key, value in own.items()}
 
     def _service_environment(self, service: str) -> dict[str, str]:
         return self._shared_environment(service) | {
@@ -152,20 +163,17 @@ class Recipes:
         }
 
     def _phone_environment(self) -> dict[str, str]:
-        return self._shared_environment(PHONE) | {
-            "STEADYPATH_PHONE_LEDGER": str(self.folder.ledger),
-            "STEADYPATH_ORIGIN": self.origin,
-        }
+        own = {"STEADYPATH_PHONE_LEDGER": str(self.folder.ledger), "STEADYPATH_ORIGIN": self.origin}
+        return own | self._shared_environment(PHONE)
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("STEADYPATH_") or name in self.passed_on}
+        return kept | {"PYTHONUNBUFFERED": "1"}
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
     """Changes with any file that decides what `shared.db migrate` does."""
     root = Path(__file__).resolve().parent.parent
     files = [*root.glob("services/*/migrations/versions/*.py"), *root.glob("shared/migrations/*.py")]
     files += [root / "shared" / name for name in ("schema.py", "house_tables.py", "db.py")]
     return sha256(b"".join(sha256(file.read_bytes()).digest() for file in sorted(files))).hexdigest()
-
-
-def _clean_environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("STEADYPATH_") or name in _PASSED_ON}
-    return kept | {"PYTHONUNBUFFERED": "1"}

@@ -41,8 +41,11 @@ class Stack:
         infra = (self.recipes.postgres_part(), self.recipes.kafka_part(), self.recipes.phone_part())
         for recipe in (*infra, *(self.recipes.service_part(service) for service in SERVICES)):
             self.parts[recipe.name] = Part(recipe, group=lambda: self._group, report=self._say)
-        await _together(self._database(), self.parts[KAFKA].start(), self.parts[PHONE].start())
-        await _together(*(self.parts[service].start() for service in SERVICES))
+        if self.recipes.migrated:  # nobody needs to wait for tables: services look for their database by themselves
+            await _together(self._services_with_broker(), self._database(), self.parts[PHONE].start())
+        else:
+            await _together(self._database(), self.parts[KAFKA].start(), self.parts[PHONE].start())
+            await self._services()
         self.parts[KAFKA].on_new_start = self._tell_of_new_broker
 
     async def stop(self) -> None:
@@ -56,6 +59,14 @@ class Stack:
     async def _database(self) -> None:
         await self.parts[POSTGRES].start()
         await asyncio.to_thread(self.recipes.migrate)
+
+    async def _services_with_broker(self) -> None:
+        """Their settings name the broker's address."""
+        await self.parts[KAFKA].start()
+        await self._services()
+
+    async def _services(self) -> None:
+        await _together(*(self.parts[service].start() for service in SERVICES))
 
     async def _tell_of_new_broker(self) -> None:
         self._say(f"the new broker is at {self.recipes.kafka}; restarting the services with it")

@@ -82,6 +82,7 @@ class Edge:
             raise Refusal(before or problem(409, "The same command is being carried out.")) from None
         finally:
             self._runtime.commands_in_flight -= counted
+            self._runtime.changes += counted
         await answer.release()
 
     async def _keep(self, command: Command, answer: _Answer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from fastapi import Request, Security
@@ -10,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from shared.http import commands
 from shared.http.problems import Refusal, problem
-from shared.identity import Caller, KeyRole, find_caller
+from shared.identity import Caller, KeyRole, find_caller, first_caller
 
 if TYPE_CHECKING:
     from shared.runtime import Runtime
@@ -42,9 +43,13 @@ def requires(*roles: KeyRole) -> Callable[..., Awaitable[Caller]]:
 
 async def _bearer_of(runtime: Runtime, credentials: HTTPAuthorizationCredentials | None) -> Caller:
     caller = None
+    settings = runtime.settings
     if credentials is not None and len(credentials.credentials) <= _LONGEST_KEY:
+        if settings.simulated and settings.key and compare_digest(credentials.credentials.encode(), settings.key.encode()):
+            # The first key is a setting that no command revokes. A rehearsal steps each service thousands of times.
+            return first_caller(settings.clinic, settings.key)
         async with runtime.engine.connect() as conn:
-            caller = await find_caller(conn, runtime.settings.service, credentials.credentials)
+            caller = await find_caller(conn, settings.service, credentials.credentials)
     if caller is None:
         headers = {"WWW-Authenticate": "Bearer"}
         raise Refusal(

@@ -7,7 +7,7 @@ outage of a whole cluster (its issue 703), and shows none of it (1154).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from time import monotonic
 
@@ -96,6 +96,16 @@ class Consumer:
     def positions(self) -> dict[str, int]:
         """ "topic:partition" -> the next offset, as committed."""
         return {f"{at.topic}:{at.partition}": offset for at, offset in sorted(self.delivery.positions.items())}
+
+    async def reach(self, published: Mapping[str, int], within: float) -> None:
+        """Returns once all these records ("topic:partition" -> last offset) of topics heard here have been handled and
+        committed, or after so many machine seconds."""
+        wanted = {place: last for place, last in published.items() if place.rpartition(":")[0] in self._topics}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while any(self.positions().get(place, 0) <= last for place, last in wanted.items()):
+                    self.delivery.moved.clear()
+                    await self.delivery.moved.wait()
 
     def stuck_for(self) -> float:
         """Machine seconds that records have waited without one being settled, beyond what may be; 0 while all is well.

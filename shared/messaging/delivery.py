@@ -56,6 +56,8 @@ class Delivery:
         self.waiting = False
         self.busy = 0
         self.progress_at = monotonic()
+        #: Set whenever the positions have moved.
+        self.moved = asyncio.Event()
 
     async def deliver(self, records: Records) -> None:
         """What FastStream calls with every batch. Raises nothing: it would swallow an exception, and the records with it."""
@@ -203,6 +205,7 @@ class Delivery:
             log.failure("offsets not committed", error, level="warning", service=self._handling.service)
             return
         self.positions.update({at: said.offset for at, said in offsets.items()})
+        self.moved.set()
 
     def _rewind(self, records: Sequence[Record]) -> None:
         """Makes the consumer give out these again."""

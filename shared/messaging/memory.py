@@ -216,11 +216,22 @@ class Memory:
         await conn.execute(update, {"lasts": lasts})
         return replace(lease, lasts=lasts)
 
+    async def standing(self, conn: AsyncConnection) -> tuple[int, Offsets]:
+        """How many events wait to be published, those of a repair under way included (and its markers, as one more), and the
+        last offset that is ours, by topic and partition."""
+        found = self._sql("SELECT epoch, repair, repair_from, incarnation, lasts FROM ~relay_lease").columns(lasts=JSONB)
+        row = (await conn.execute(found)).first()
+        if row is None:
+            return await self._beyond(conn, Position(0, None, 0)), {}
+        lease = _lease(row)
+        unsent = await self._beyond(conn, await self.position(conn, lease))
+        return unsent + (lease.repair_from is not None), lease.lasts
+
     async def unsent(self, conn: AsyncConnection) -> int:
-        """How many events wait to be published, those of a repair under way included."""
-        lease = self._sql("SELECT epoch, repair, repair_from, incarnation, lasts FROM ~relay_lease").columns(lasts=JSONB)
-        row = (await conn.execute(lease)).first()
-        position = await self.position(conn, _lease(row)) if row is not None else Position(0, None, 0)
+        """As `standing`: how many events wait."""
+        return (await self.standing(conn))[0]
+
+    async def _beyond(self, conn: AsyncConnection, position: Position) -> int:
         count = await conn.execute(
             self._sql(
                 "SELECT count(*) FROM ~outbox WHERE txid >= CAST(CAST(:hi AS text) AS xid8) "

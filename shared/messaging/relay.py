@@ -136,7 +136,8 @@ class Relay:
         chunk = Chunk(position, hi, last_seq, complete, len(rows), spans)
         if await self._remember(chunk, lease):
             self.counts.published += len(rows)
-        return len(rows), True
+        # A window that was one chunk: whatever has been said since then has woken us, and the next run looks.
+        return len(rows), not complete or position.hi is not None or self._held().repair_from is not None
 
     async def _remember(self, chunk: Chunk, published_under: Lease) -> bool:
         """Writes the memory of a chunk; False where the broker turned out to have forgotten, and a repair has begun instead."""
