@@ -96,6 +96,18 @@ def _checked(whole: Any) -> dict[str, Any]:
     return whole
 
 
+@dataclass(frozen=True)
+class NativePatient(PatientIntake):
+    """A patient who knows where they stand, for whoever has to refuse them later."""
+
+    source: NativeSource | None = None
+    index: int = 0
+
+    def where(self, element: str) -> str:
+        """An element of this patient with its line."""
+        return self.source.place("patients", self.index, element) if self.source else element
+
+
 def read(sources: Iterable[NativeSource], setting: Setting, routine: Routine) -> Intake:
     """Reads files that were opened. `routine`: the clinic's times of day. `Intake.patients` is made as it is asked for."""
     known = list(sources)
@@ -152,11 +164,11 @@ class _Reader:
         try:
             _once(raw, self.patients_twice)
             one = native.Patient.model_validate(raw)
-            return self._taken(source, one)
+            return self._taken(source, index, one)
         except (ValidationError, Refusal) as error:
             return _refused(source, index, raw, _located(source, "patients", index, error))
 
-    def _taken(self, source: NativeSource, one: native.Patient) -> PatientIntake:
+    def _taken(self, source: NativeSource, index: int, one: native.Patient) -> PatientIntake:
         _check_questions(one)
         contact, plan = native.contact_of(one), native.plan_of(one, self.setting.today.isoformat())
         given = self.setting.consent
@@ -166,7 +178,7 @@ class _Reader:
         rows = [_row(source.path, f"patient/{one.id}", needs)]
         slots = readings(one, self.routine, self.setting.today) if plan is not None else {}
         rows += [_row(source.path, f"medicine/{medicine}", needs, read) for medicine, read in slots.items()]
-        return PatientIntake(
+        return NativePatient(
             id=one.id,
             contact=contact,
             plan=plan,
@@ -174,6 +186,8 @@ class _Reader:
             labels=native.labels_of(one),
             starts_assumed=one.plan is not None and one.plan.starts_on is None,
             rows=tuple(rows),
+            source=source,
+            index=index,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from steadypath.enrol.desk import Answer
+from steadypath.enrol.native_reader import NativePatient
 from steadypath.enrol.outcome import Outcome, Row
 from steadypath.enrol.sources import Lot
 
@@ -39,12 +40,16 @@ class Progress:
         """Takes one service's answer in; a refusal refuses the patient."""
         if answer["outcome"] != "refused":
             setattr(self, part, answer)
-        elif self.refused is None:
+        else:
             element = _element(part, answer["element"] or "*", self.lot.whole)
-            self.refused = (element, str(answer["reason"]), answer["accepted"])
+            self.refuse(element, str(answer["reason"]), answer["accepted"])
 
-    def refuse(self, element: str, reason: str, accepted: str) -> None:
-        self.refused = self.refused or (element, reason, accepted)
+    def refuse(self, element: str, reason: str, accepted: str | None) -> None:
+        """Refuses the patient, unless that has been done; says on which line the element stands where the file has lines."""
+        if self.refused is None:
+            one = self.lot.intake
+            place = one.where(element) if isinstance(one, NativePatient) and element != "*" else element
+            self.refused = (place, reason, accepted)
 
     def rows(self) -> tuple[Row, ...]:
         """All rows of the patient, as they are to be printed."""

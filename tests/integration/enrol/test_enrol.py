@@ -163,22 +163,25 @@ def test_a_refusal_of_one_service_leaves_nothing_half_done(clinic: Clinic, servi
     name = f"half-{service}"
     ran = clinic.enrol(clinic.file("half.json", file_of(patient(f"{name}0", **wrong), patient(f"{name}1"))))
     assert ran.code == 1
-    assert next((row["outcome"], row["element"]) for row in ran.rows if row["outcome"] == "refused") == ("refused", element)
+    assert next((row["outcome"], row["element"]) for row in ran.rows if row["outcome"] == "refused") == (
+        "refused",
+        f"line 1: {element}",
+    )
     assert ran.outcomes()[f"patient/{name}1"] == "enrolled"
     clinic.settle()
-    for table in ("notifier.contact", "scheduler.plan", "adherence.patients"):
+    for table in ("notifier.contact", "scheduler.plan", "adherence.patient"):
         assert clinic.count(table, name) == 1, table
 
 
 def test_all_or_nothing(clinic: Clinic) -> None:
-    good, bad = patient("all-0"), patient("all-1", phone="12")
+    good, bad = patient("all-0"), patient("all-1", phone="+1 999")
     ran = clinic.enrol(clinic.file("a.json", file_of(good)), clinic.file("b.json", file_of(bad)), "--all-or-nothing")
     assert ran.code == 1
     assert {row["outcome"] for row in ran.rows} == {"refused"}
     assert "all-or-nothing" in next(row["reason"] for row in ran.rows if row["item"] == "patient/all-0")
-    assert next(row["element"] for row in ran.rows if row["item"] == "patient/all-1") == "phone"
+    assert next(row["element"] for row in ran.rows if row["item"] == "patient/all-1") == "line 1: phone"
     clinic.settle()
-    for table in ("notifier.contact", "scheduler.plan", "adherence.patients"):
+    for table in ("notifier.contact", "scheduler.plan", "adherence.patient"):
         assert clinic.count(table, "all-") == 0, table
     mended = clinic.enrol(
         clinic.file("a.json", file_of(good)), clinic.file("b.json", file_of(patient("all-1"))), "--all-or-nothing"
@@ -230,8 +233,8 @@ def test_check_needs_no_system_and_says_the_same(clinic: Clinic) -> None:
     assert out.count('"enrolled"') == 8
     assert out.count('"refused"') == 1
     before = clinic.count("notifier.contact", "checked")
-    wrong = clinic.enrol("--check", clinic.file("w.json", file_of(patient("checked0", phone="1"), patient("checked1"))))
-    assert [row["element"] for row in wrong.rows if row["outcome"] == "refused"] == ["phone", "phone"]
+    wrong = clinic.enrol("--check", clinic.file("w.json", file_of(patient("checked0", phone="+1 999"), patient("checked1"))))
+    assert [row["element"] for row in wrong.rows if row["outcome"] == "refused"] == ["line 1: phone"] * 2
     assert clinic.count("notifier.contact", "checked") == before == 0
 
 
