@@ -263,3 +263,20 @@ def test_a_person_reads_counts_refusals_and_what_drafts_lack(clinic: Clinic) -> 
     assert f"{path}: medicine/m1: enrolled; 1 tablet at 08:00" in lines
     assert [line.split(": ")[2] for line in errors.splitlines()] == ["patient/human-2", "medicine/m1"]
     assert "Nowhere" not in out + errors
+
+
+def test_many_care_teams_in_one_request(clinic: Clinic) -> None:
+    def teams(*items: tuple[str, Any], dry: bool = False) -> list[tuple[str, str | None]]:
+        body = {"items": [{"patient": one, "care_team": team} for one, team in items]}
+        answer = clinic.up.call("POST", f"/adherence/bulk/care-teams?dry_run={str(dry).lower()}", body)
+        assert answer.status == 200, answer.body
+        return [(one["outcome"], one["element"]) for one in answer.body["items"]]
+
+    good = {"chain": [{"person": "on-call", "wait": "PT30M"}]}
+    mixed = [("team-0", good), ("team-1", {"chain": []}), ("team-0", good), ("no id", good), ("team-2", 5)]
+    assert teams(("team-0", good), dry=True) == [("valid", None)]
+    assert clinic.count("adherence.patient", "team-") == 0
+    assert teams(*mixed) == [("changed", None), ("refused", "chain"), ("refused", "id"), ("refused", "id"), ("refused", "body")]
+    assert clinic.count("adherence.patient", "team-") == 1
+    assert teams(("team-0", good), ("team-3", good)) == [("unchanged", None), ("changed", None)]
+    assert teams(("team-0", {"chain": [{"person": "on-call", "wait": "PT31M"}]})) == [("changed", None)]
