@@ -27,12 +27,12 @@ def join(base: Plan, part: Plan) -> Plan:
     """The whole statement. Not checked: a joined plan is validated like any other."""
     slots, renamed = _slots(base.slots, part.slots)
     medicines = _over(base.medicines, (_on_slots(one, renamed) for one in part.medicines))
-    needed, was_needed = _used(medicines), _used(base.medicines)
+    needed, spare = _used(medicines), {one.id for one in base.slots} - _used(base.medicines)
     return replace(
         base,
         zone=part.zone or base.zone,
         routine=tuple(sorted({**dict(base.routine), **dict(part.routine)}.items())),
-        slots=tuple(one for one in slots if one.id in needed or one.id not in was_needed),
+        slots=tuple(one for one in slots if one.id in needed | spare),
         medicines=medicines,
         check_ins=_over(base.check_ins, part.check_ins),
         follow_ups=_over(base.follow_ups, part.follow_ups),
