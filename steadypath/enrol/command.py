@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from steadypath.enrol.desk import Desk, HttpDesk
 from steadypath.enrol.intake import ConsentGiven, Setting
 from steadypath.enrol.progress import ProgressBar
 from steadypath.enrol.report import Report
+from steadypath.enrol.routines import KnownRoutines
 from steadypath.enrol.send import Options, Sender
+from steadypath.enrol.sources import Sources
 from steadypath.errors import WRONG_USAGE, CommandError
 from steadypath.state import find
 
@@ -33,8 +35,8 @@ class Around:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit 1 where any row is refused, 2 where none of the files is there."""
-    around = _checking(arguments.consent) if arguments.check else _running(arguments)
     opened = sources.open_all(arguments.files)
+    around = _checking(arguments.consent) if arguments.check else _running(arguments, opened)
     options = Options(arguments.check, arguments.all_or_nothing, around.setting.consent)
     total = opened.total
     bar = ProgressBar("checking" if options.check else "enrolling", total and total * options.passes)
@@ -54,10 +56,12 @@ def _checking(how: str | None) -> Around:
     return Around(setting, {}, LocalDesk(setting))
 
 
-def _running(arguments: argparse.Namespace) -> Around:
+def _running(arguments: argparse.Namespace, opened: Sources) -> Around:
     client = Client(find(arguments.url, arguments.key))
     contacts, plans = _clinic(client, "notifier"), _clinic(client, "scheduler")
     setting = _setting(clinical_now(client), str(contacts["country"]), str(contacts["zone"]), arguments.consent)
+    if opened.name_moments:
+        setting = replace(setting, routines=KnownRoutines(client))
     routine = {word: time.fromisoformat(at) for word, at in plans["routine"].items()}
     return Around(setting, routine, HttpDesk(client))
 

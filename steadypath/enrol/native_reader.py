@@ -169,6 +169,8 @@ class _Reader:
             return _refused(source, index, raw, _located(source, "patients", index, error))
 
     def _taken(self, source: NativeSource, index: int, one: native.Patient) -> PatientIntake:
+        if one.routine and one.plan is None:
+            raise Refusal("routine", "A routine is part of a plan, and there is none.", "a plan beside it, for example plan: {}")
         _check_questions(one)
         contact, plan = native.contact_of(one), native.plan_of(one, self.setting.today.isoformat())
         given = self.setting.consent

@@ -31,6 +31,11 @@ class Sources:
     rows: tuple[Row, ...]
 
     @property
+    def name_moments(self) -> bool:
+        """Whether a FHIR file says when something is taken by moments of the patient's day (`when`)."""
+        return any('"when"' in document.text for _, document in self.fhir)
+
+    @property
     def total(self) -> int | None:
         """How many patients there are, where that is known before all is read."""
         return None if self.fhir else sum(len(one) for one in self.native)

@@ -218,6 +218,23 @@ def test_a_request_joins_the_plan_that_there_is(clinic: Clinic) -> None:
     assert (on_hold.code, on_hold.outcomes()) == (1, {"MedicationRequest/later": "refused"})
 
 
+def test_a_moment_of_the_day_is_that_of_the_routine_on_record(clinic: Clinic) -> None:
+    whole = patient("sleeper", plan={}, routine={"sleep": "23:15"})
+    assert clinic.enrol(clinic.file("routine.json", file_of(whole))).code == 0
+    timing = {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d", "when": ["HS"]}}
+    dosage = {
+        "text": "one tablet at bedtime",
+        "timing": timing,
+        "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "tablet"}}],
+    }
+    fhir = clinic.file("moment.json", request("night", "sleeper", dosageInstruction=[dosage]))
+    for outcome in ("enrolled", "unchanged"):
+        ran = clinic.enrol(fhir)
+        assert [(row["outcome"], row["slots"][0]["times"], row["slots"][0]["times_from"]) for row in ran.rows] == [
+            (outcome, ["23:15"], "routine")
+        ]
+
+
 def test_a_request_on_hold_goes_in_paused(clinic: Clinic) -> None:
     clinic.enrol(clinic.file("contact.json", file_of(patient("held", plan=...))))
     ran = clinic.enrol(clinic.file("held.json", request("h1", "held", status="on-hold")))

@@ -149,6 +149,7 @@ REFUSED: list[tuple[Json, str, str]] = [
     ),
     (patient(plan={"medicines": [medicine(), 7]}), "plan.medicines[1]", "an object"),
     (patient(consent={"given_on": "soon", "how": "paper", "to_whom": "desk"}), "consent.given_on", "a date such as 2026-12-07"),
+    (patient(routine={"wake": "07:00"}, plan=...), "routine", "a plan beside it"),
     (patient(routine={"wake": "7"}), "routine.wake", "a local time such as 08:00"),
     (patient(care_team=[{"person": "no body"}]), "care_team[0].person", "text that matches"),
 ]
