@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from steadypath import desk
-from steadypath.errors import DONE, REFUSED, CommandError
+from steadypath.errors import DONE, REFUSED, WRONG_USAGE, CommandError
 from steadypath.state import DEFAULT_PORT
 
 _LONGEST_HOW = 120
@@ -35,8 +36,15 @@ def main(argv: Sequence[str]) -> int:
         return REFUSED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is there for whoever asks for it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="steadypath", description="Keeps a psychiatric medication plan on track between visits."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -14,7 +14,11 @@ from shared.defaults import duration
 from steadypath.driver import Advanced, Driver, NotQuietError, PastError
 from steadypath.origin import problem
 
-_ACCEPTED = '{"to": ISO 8601 with offset}, {"by": ISO 8601 duration such as "PT1H"} or {"next": true}'
+_ACCEPTED = {
+    "to": "an ISO 8601 instant with offset, such as 2026-12-07T10:00:00-05:00",
+    "by": "an ISO 8601 duration of weeks, days, hours, minutes, seconds, such as PT1H or P1D",
+    "body": 'one of {"to": ISO 8601 with offset}, {"by": ISO 8601 duration such as "PT1H"} and {"next": true}',
+}
 
 
 class ClockPages:
@@ -37,13 +41,15 @@ class ClockPages:
         try:
             asked = await request.json()
         except (JSONDecodeError, UnicodeDecodeError):
-            return _unusable("the body is not JSON")
+            return _unusable("the body is not JSON", "body", _ACCEPTED["body"])
         try:
             return JSONResponse((await self._carry_out(self._driver, asked)).as_json())
         except (ValueError, OverflowError):
-            return _unusable("not understood")
+            element = _element(asked)
+            return _unusable("this says no time to move to", element, _ACCEPTED[element])
         except PastError:
-            return _unusable("that time is past, and clinical time never goes back")
+            accepted = f"an instant at or after {self._driver.now.isoformat()}"
+            return _unusable("that time is past, and clinical time never goes back", "to", accepted)
         except NotQuietError as error:
             detail = f"no progress for a minute; not quiet: {'; '.join(error.why)}"
             return problem(503, "Not quiet", detail, not_quiet=list(error.why), now=self._driver.now.isoformat())
@@ -66,5 +72,15 @@ def _aware(text: str) -> datetime:
     return instant.astimezone(UTC)
 
 
-def _unusable(detail: str) -> Response:
-    return problem(422, "Not accepted", detail, accepted=_ACCEPTED)
+def _element(asked: Any) -> str:
+    """What of it was not understood: the one field that it has, else the whole."""
+    match asked:
+        case {"to": _, **rest} if not rest:
+            return "to"
+        case {"by": _, **rest} if not rest:
+            return "by"
+    return "body"
+
+
+def _unusable(detail: str, element: str, accepted: str) -> Response:
+    return problem(422, "Not accepted", detail, element=element, accepted=accepted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import sys
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -68,9 +69,12 @@ def _client(arguments: argparse.Namespace) -> Client:
 
 def _run_parked_list(arguments: argparse.Namespace) -> int:
     client = _client(arguments)
-    for service in (arguments.service,) if arguments.service else SERVICES:
-        for row in client.get(f"/{service}/parked"):
-            print(json.dumps({"service": service} | row))
+    services = (arguments.service,) if arguments.service else SERVICES
+    rows = [{"service": service} | row for service in services for row in client.get(f"/{service}/parked")]
+    for row in rows:
+        print(json.dumps(row))
+    if not rows:
+        print("nothing is parked", file=sys.stderr)
     return DONE
 
 

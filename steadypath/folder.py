@@ -17,6 +17,8 @@ from steadypath.errors import CommandError
 
 #: After a kill -9 of the launcher its reaper ends what it had started, within 15 s; the folder is free after that.
 LAST_OWNER_ENDS_WITHIN_SECONDS = 20.0
+#: By any of these a folder is known as one of ours: data never goes in among somebody's other files.
+_OURS = ("keys", "lock", "clock", "postgres")
 
 
 @dataclass
@@ -31,6 +33,8 @@ class DataFolder:
         """Made where missing. Raises CommandError where that cannot be."""
         whole = path.absolute()
         try:
+            if whole.is_dir() and not any((whole / name).exists() for name in _OURS) and any(whole.iterdir()):
+                raise CommandError(f"{path} holds other things: name an empty folder, a new one, or one that `up` has used")
             for part in (whole, whole / "keys", whole / "logs"):
                 part.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

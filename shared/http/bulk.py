@@ -15,9 +15,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
+from shared.accepted import accepted_of, element_of
 from shared.errors import DomainError, Transient
 from shared.http.commands import current
-from shared.http.problems import accepted_of, element_of
 from shared.logs import log
 from shared.messaging.failures import Policy, policy_of
 from shared.messaging.unit import Unit

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.notifier.domain import templates
 from services.scheduler.bodies import ExternalId
-from shared.http.problems import accepted_of, element_of
+from shared.accepted import accepted_of, element_of
 from steadypath.enrol import native, strict_json, strict_yaml
 from steadypath.enrol.files import Document
 from steadypath.enrol.intake import Intake, PatientIntake, PersonIntake, Setting

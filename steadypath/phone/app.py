@@ -15,7 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from shared.accepted import faults_of
 from shared.clock import Clock
+from shared.errors import DomainError
 from shared.logs import log
 from steadypath.phone.ledger import Ledger
 from steadypath.phone.network import Network
@@ -66,6 +68,7 @@ def _app(rest: Rest, phone: PhoneApi) -> FastAPI:
     app.add_exception_handler(Exception, _crashed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(DomainError, _not_possible)
     app.add_api_route("/livez", _well, include_in_schema=False)
     app.add_api_route("/readyz", _well, include_in_schema=False)
     return app
@@ -111,9 +114,13 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _not_valid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    element = ".".join(str(part) for part in first["loc"][1:]) or None
-    return _problem(422, f"{element or 'body'}: not accepted", element, str(first["msg"]))
+    first = faults_of(error)[0]
+    return _problem(422, f"{first.element} is not accepted", first.element, first.accepted)
+
+
+def _not_possible(_: Request, error: Exception) -> Response:
+    assert isinstance(error, DomainError)
+    return _problem(error.status, error.reason, error.element, error.accepted)
 
 
 def _problem(status: int, detail: str, element: str | None, accepted: str | None) -> Response:

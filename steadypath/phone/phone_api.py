@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,9 +13,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from shared.clock import Clock, ClockPage
+from shared.defaults import duration
+from shared.errors import DomainError
 from steadypath.phone import view
 from steadypath.phone.faults import DEFAULT_CODE, DEFAULT_DELAY, Fault, FaultName
 from steadypath.phone.network import Network
@@ -27,7 +31,25 @@ _FILES = {"phone.css": "text/css", "phones.css": "text/css", "page.js": "text/ja
           "faults.js": "text/javascript", "api.js": "text/javascript"}  # fmt: skip
 #: Machine seconds for which a list of threads waits for the names of its phones.
 NAMES_WITHIN = 1.0
-Number = Annotated[str, Field(pattern=r"^\+[1-9]\d{6,14}$")]
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+def _number(text: str) -> str:
+    if not _E164.fullmatch(text):
+        accepted = "a phone number in E.164 such as +12025550111"
+        raise PydanticCustomError("number", "a phone number is needed", {"expected": accepted})
+    return text
+
+
+def _delay(value: object) -> object:
+    try:
+        return duration(value) if isinstance(value, str) else value
+    except (ValueError, OverflowError):
+        accepted = "an ISO 8601 duration such as PT5M"
+        raise PydanticCustomError("duration", "a duration is needed", {"expected": accepted}) from None
+
+
+Number = Annotated[str, AfterValidator(_number)]
 
 
 class ReplyIn(BaseModel):
@@ -47,7 +69,7 @@ class FaultIn(BaseModel):
     times: Annotated[int, Field(ge=1)] | None = 1
     to: Number | None = None
     code: Annotated[int, Field(ge=10000, le=99999)] | None = None
-    delay: timedelta | None = Field(default=None, description="ISO 8601 duration, for example PT5M")
+    delay: Annotated[timedelta, BeforeValidator(_delay)] | None = Field(default=None, description="ISO 8601, such as PT5M")
 
 
 class FaultsIn(BaseModel):
@@ -143,7 +165,7 @@ class PhoneApi:
         """A phone texts the clinic. Answers once the webhook was answered, or with its failure."""
         line = text.to or view.default_line(self.network.state, text.sender)
         if line is None:
-            raise HTTPException(422, "no clinic has texted this number yet: say with `to` which of the clinic's numbers it texts")
+            raise DomainError("to", "no clinic has texted this number yet", accepted="the clinic's number that it texts")
         message = self.network.receive(text.sender, line, text.body)
         await self.pump.carry(message.sid)
         hook = message.hooks[-1]

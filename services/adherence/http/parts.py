@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from shared.defaults import duration
 from shared.errors import DomainError
@@ -24,9 +25,13 @@ _LONGEST = timedelta(days=7)
 
 
 def _wait(text: str) -> str:
-    wait = duration(text)
-    if not timedelta(minutes=1) <= wait <= _LONGEST:
-        raise ValueError("a wait lies between PT1M and P7D")
+    try:
+        fits = timedelta(minutes=1) <= duration(text) <= _LONGEST
+    except (ValueError, OverflowError):
+        fits = False
+    if not fits:
+        accepted = "an ISO 8601 duration from PT1M to P7D, such as PT30M"
+        raise PydanticCustomError("wait", "a wait is needed", {"expected": accepted})
     return text
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Depends
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from services.adherence.http.parts import Body, Json, Wait, care_team, set_up
 from services.adherence.storage import people
@@ -20,7 +21,8 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("an IANA zone name such as America/New_York is needed") from None
+        accepted = "an IANA zone such as America/New_York"
+        raise PydanticCustomError("zone", "a zone is needed", {"expected": accepted}) from None
     return name
 
 

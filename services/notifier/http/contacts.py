@@ -45,7 +45,7 @@ async def _of(unit: Unit, caller: Caller, contact_id: UUID, role: str) -> Contac
     await unit.lock(contact_id)
     known = await contact_rows.one(unit, contact_id, caller.clinic_id)
     if known is None or known.role != role:
-        raise DomainError("id", "There is no such contact in this clinic.", status=404)
+        raise DomainError("id", "There is no such contact in this clinic.", accepted="a contact that has been put", status=404)
     return known
 
 

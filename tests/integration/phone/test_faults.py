@@ -115,7 +115,7 @@ def test_a_fault_that_nobody_knows_is_refused_by_name(phone: Simulator, fault: d
     answer = httpx.put(phone.url + "/phone/faults", json={"faults": [fault]})
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["element"].startswith("faults.0.")
+    assert answer.json()["element"].startswith("faults[0].")
 
 
 def bubble(phone: Simulator, number: str) -> dict[str, object]:

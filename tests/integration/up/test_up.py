@@ -106,6 +106,19 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
         assert f"port {port} is taken" in refused("up", "--data", str(tmp_path / "data"), "--port", port, state=tmp_path)
 
 
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    said = refused("up", "--data", str(tmp_path), "--port", "1", state=tmp_path / "state")
+    assert "holds other things" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("arguments", [("up", "--prot", "1"), ("up", "--port", "80000"), ("nonsense",), ()], ids=str)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-m", "steadypath", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_killed_is_back_at_work_within_15_seconds(running: Up, part: str) -> None:
