@@ -54,8 +54,10 @@ async def heard(unit: Unit, text: Inbound, said: Words, person: Contact, of_clin
     await texts.settle(unit, text.id, "not-understood", contact_id=person.id, risk=category)
     event = _say(unit, text, person, None, "none")
     if category is not None:
-        await tell_crisis_contact(unit, text, of_clinic)
-    await _clarify(unit, text, person, event)
+        await tell_crisis_contact(unit, text, of_clinic, no_text=person.opted_out)
+        await _safe_reply(unit, text, person, event)
+    else:
+        await _clarify(unit, text, person, event)
     return "not-understood"
 
 
@@ -133,11 +135,20 @@ async def _clarify(unit: Unit, text: Inbound, person: Contact, cause: UUID) -> N
     await texts.answered(unit, text.id, "other_answer")
 
 
-async def tell_crisis_contact(unit: Unit, text: Inbound, of_clinic: Clinic | None) -> None:
+async def _safe_reply(unit: Unit, text: Inbound, person: Contact, cause: UUID) -> None:
+    """Any inbound text means any: who treats others may be at risk as well (DESIGN.md rule 6)."""
+    sent = await texts.answers_since(unit, number_index(unit, text.sender), "safe_reply", unit.now - _HOUR)
+    if person.opted_out or sent >= default("notifier", "safe_replies_an_hour"):
+        return
+    await replies.say(unit, person, "safe-reply", "safe-reply", Cause(cause, "reply-received"), reply_id=text.id)
+    await texts.answered(unit, text.id, "safe_reply")
+
+
+async def tell_crisis_contact(unit: Unit, text: Inbound, of_clinic: Clinic | None, *, no_text: bool = True) -> None:
     """Risk wording from a number that is no patient's: no event can carry it, so the crisis contact is paged and ops told."""
     if of_clinic is not None:
         await replies.crisis_unanswered(
-            unit, of_clinic, dedup_key=f"inbound:{text.id}", nth=0, patient_id=None, reply_id=text.id, no_text=True
+            unit, of_clinic, dedup_key=f"inbound:{text.id}", nth=0, patient_id=None, reply_id=text.id, no_text=no_text
         )
     clinic_id = of_clinic.clinic_id if of_clinic is not None else None
     await ops_say(unit, "risk-from-no-patient", {"reply": str(text.id)}, dedup=str(text.id), clinic_id=clinic_id)

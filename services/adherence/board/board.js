@@ -70,8 +70,9 @@ function ago(then, now) {
   return `${Math.floor(minutes / 1440)} days`;
 }
 
-function when(text) {
-  return new Date(text).toLocaleString([], { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+// Times are this browser's local time; the heading says which zone that is.
+function when(text, more = {}) {
+  return new Date(text).toLocaleString([], { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", ...more });
 }
 
 function facts(pairs) {
@@ -159,8 +160,8 @@ async function load() {
   const cards = async (alerts) => Promise.all(alerts.map((alert) => alertCard(alert, now)));
   fill("alerts", await cards(open), "No open alerts. Nobody is waiting for you.");
   fill("acknowledged", await cards(acknowledged), "Nothing is acknowledged and unresolved.");
-  fill("follow-ups", await Promise.all(followUps.map(followUpCard)), "Every follow-up that is due has an outcome.");
-  at("as-of").textContent = `As of ${when(now)}`;
+  fill("follow-ups", await Promise.all(followUps.map(followUpCard)), "No follow-up is past its deadline without an outcome.");
+  at("as-of").textContent = `As of ${when(now, { timeZoneName: "short" })}`;
 }
 
 function tell(error) {

@@ -493,6 +493,16 @@ async def test_ok_with_two_open_alerts_is_asked_about_and_lists_nothing(bench: B
     assert (asked.template, asked.params, asked.person_id) == ("clarify/code", {}, person.id)
 
 
+async def test_risk_wording_of_a_clinician_gets_the_crisis_line_too(bench: Bench, door: Door) -> None:
+    person = await bench.staff()
+    await door.text(person, "I want to die")
+    (safe,) = await queued(bench, "safe-reply")
+    assert (safe.person_id, safe.patient_id) == (person.id, None)
+    assert await queued(bench, "clarification") == []
+    await bench.settle()
+    assert "988" in (await bench.phone_of(person))[-1]["body"]
+
+
 # --- what may not be seen -----------------------------------------------------------------------------------------------------
 
 
