@@ -55,6 +55,12 @@ class NotifierApi:
         self.reachable = found is not None
         self.contacts = self.contacts if found is None else found
 
+    async def sender(self) -> str | None:
+        """The number that the clinic sends from; None where it cannot be had."""
+        status, body = await self._get("/notifier/clinic")
+        found = body.get("sender") if status == 200 and isinstance(body, dict) else None
+        return found if isinstance(found, str) else None
+
     async def cause(self, sid: str) -> tuple[int, Any]:
         """HTTP status and body of the notifier's answer; 503 where it cannot be reached."""
         return await self._get(f"/notifier/messages/by-sid/{sid}")

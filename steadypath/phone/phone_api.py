@@ -53,7 +53,7 @@ Number = Annotated[str, AfterValidator(_number)]
 
 
 class ReplyIn(BaseModel):
-    """A text from a phone. `to`: default the sender that last texted this number."""
+    """A text from a phone. `to`: default the sender that last texted this number, else the clinic's own."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     sender: Number = Field(alias="from")
@@ -163,9 +163,9 @@ class PhoneApi:
 
     async def reply(self, text: ReplyIn) -> ReplyOut:
         """A phone texts the clinic. Answers once the webhook was answered, or with its failure."""
-        line = text.to or view.default_line(self.network.state, text.sender)
+        line = text.to or view.default_line(self.network.state, text.sender) or await self.notifier.sender()
         if line is None:
-            raise DomainError("to", "no clinic has texted this number yet", accepted="the clinic's number that it texts")
+            raise DomainError("to", "no clinic is known to this phone yet", accepted="the clinic's number that it texts")
         message = self.network.receive(text.sender, line, text.body)
         await self.pump.carry(message.sid)
         hook = message.hooks[-1]

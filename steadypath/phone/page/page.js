@@ -60,7 +60,7 @@ async function keepPolling() {
 
 async function reply(number, body) {
   const said = await call("/phone/replies", "POST", { from: number, body }).catch((error) => {
-    toast(error.status === 422 ? "No clinic has texted this phone yet. Wait for its first text, then reply." : error.message);
+    toast(error.status === 422 ? "No clinic has texted this phone yet, and none says which its number is." : error.message);
     throw error;
   });
   if (said.webhook.error) toast(`The clinic did not take this text: ${said.webhook.error}. ${said.webhook.retry_at ? "It is tried once more 15 s of clinical time later." : "It is not tried again."}`);

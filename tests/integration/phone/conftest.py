@@ -50,6 +50,7 @@ class Clinic:
     hooks: list[Hook] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)  # answers to come; then 200
     twiml: str = "<Response/>"
+    sender: str | None = None
     contacts: list[dict[str, Any]] = field(default_factory=list)
     causes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _server: ThreadingHTTPServer | None = None
@@ -90,6 +91,8 @@ def handler_for(clinic: Clinic) -> type[BaseHTTPRequestHandler]:
             known = self.headers["Authorization"] == f"Bearer {KEY}"
             if known and self.path == "/notifier/contacts":
                 return self._answer(200, "application/json", json.dumps(clinic.contacts))
+            if known and self.path == "/notifier/clinic" and clinic.sender:
+                return self._answer(200, "application/json", json.dumps({"sender": clinic.sender}))
             cause = clinic.causes.get(self.path.removeprefix("/notifier/messages/by-sid/"))
             return self._answer(200 if known and cause else 404, "application/json", json.dumps(cause))
 

@@ -36,6 +36,12 @@ def test_a_number_that_nobody_texted_must_say_whom_it_texts(phone: Simulator, cl
     assert clinic.inbounds()[0]["To"] == LINE
 
 
+def test_a_phone_that_nobody_texted_texts_the_clinic_where_it_says_its_number(phone: Simulator, clinic: Clinic) -> None:
+    clinic.sender = LINE
+    phone.reply(ANNA, "hello")
+    assert clinic.inbounds()[0]["To"] == LINE
+
+
 def test_a_twiml_answer_is_delivered(phone: Simulator, clinic: Clinic) -> None:
     clinic.twiml = "<Response><Message>Thank you.</Message></Response>"
     phone.reply(ANNA, "1", LINE)
