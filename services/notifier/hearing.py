@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.notifier import patient_effects, staff_effects
@@ -23,11 +23,8 @@ from services.notifier.storage.clinics import Clinic, clinics_of_sender
 from services.notifier.storage.contact_rows import Contact
 from services.notifier.storage.heard import Inbound
 from shared.defaults import default
-from shared.events.base import stable_id
 from shared.messaging.unit import Unit
 from shared.ops import ops_say
-
-NUMBERS = "number"
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ async def hear(unit: Unit, text: Inbound, home_clinic: UUID) -> Hearing:
     clinic_id = people[0].clinic_id if people else ours[0].clinic_id if ours else home_clinic
     if not await heard.store(unit, text, clinic_id, [known.id for known in people]):
         return Hearing(new=False, stop_for=[known.id for known in people if known.opted_out])
-    await contact_rows.heard_from(unit, [known.id for known in people])
+    await contact_rows.heard_from(unit, [known.id for known in people], text.written_at(unit.now))
     disposition = await _dispose(unit, text, people, next((each for each in ours if each.clinic_id == clinic_id), None))
     stopped = disposition in ("opt-out", "wrong-number") or await _ended_by(unit, text, people)
     return Hearing(True, disposition, [known.id for known in people] if stopped else ())
@@ -73,7 +70,7 @@ async def _locked(unit: Unit, index: bytes, ours: Sequence[Clinic]) -> list[Cont
     """Everybody with that number, under their locks. The number itself is locked too: two texts of a stranger come one by one."""
     in_clinics = [each.clinic_id for each in ours]
     seen = await contact_rows.by_number(unit, index, in_clinics)
-    await unit.lock(stable_id(NUMBERS, index.hex()), *(known.id for known in seen))
+    await unit.lock(contact_rows.number_key(index), *(known.id for known in seen))
     return await contact_rows.by_number(unit, index, in_clinics)
 
 
@@ -90,7 +87,7 @@ async def _dispose(unit: Unit, text: Inbound, people: Sequence[Contact], of_clin
         return await _stranger(unit, text, said, of_clinic)
     if staff and (not patients or await staff_effects.is_about_alert(unit, said, staff)):
         return await staff_effects.heard(unit, text, said, staff[0], of_clinic)
-    binding = await _binding(unit, said, patients)
+    binding = await _binding(unit, said, patients, text.written_at(unit.now))
     pause = default("notifier", "pause_unless_said")
     judged = judge(said, text.opt_out_type, binding, pause)
     await patient_effects.carry_out(unit, text, judged, patients, staff)
@@ -106,12 +103,12 @@ async def _stranger(unit: Unit, text: Inbound, said: Words, of_clinic: Clinic | 
     return "unknown-number"
 
 
-async def _binding(unit: Unit, said: Words, patients: Sequence[Contact]) -> Binding | None:
+async def _binding(unit: Unit, said: Words, patients: Sequence[Contact], at: datetime) -> Binding | None:
     windows = Windows(default("notifier", "late_answer_within"), default("notifier", "repeat_within"))
     asked = await open_questions(unit, patients, windows.late_within)
     zones = await plans.states(unit, [known.id for known in patients])
     zone = next((state.zone for state in zones.values() if state.zone), None)
-    return bind(said, asked, unit.now, zone, windows)
+    return bind(said, asked, at, zone, windows)
 
 
 async def open_questions(unit: Unit, patients: Sequence[Contact], within: timedelta) -> list[OpenQuestion]:

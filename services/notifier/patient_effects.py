@@ -149,13 +149,14 @@ async def _answer(unit: Unit, text: Inbound, binding: Binding | None, known: Con
     """Says what was answered, as structure, bound to its question; a repeat within moments says nothing new."""
     if binding is None:
         recent = await _recent_dose(unit, known)
-        _say(unit, text.id, known, recent, Answer("side-effect"))
+        _say(unit, text, known, recent, Answer("side-effect"))
         return
     if binding.repeat:
         return
-    _say(unit, text.id, known, binding.question, binding.answer)
+    _say(unit, text, known, binding.question, binding.answer)
     if binding.answer.side_effect:
-        _say(unit, stable_id(text.id, "side-effect"), known, binding.question, Answer("side-effect"))
+        beside = stable_id(text.id, "side-effect")
+        _say(unit, text, known, binding.question, Answer("side-effect"), reply_id=beside)
     await conversations.answered(unit, binding, text.id)
 
 
@@ -163,8 +164,9 @@ async def to_a_person(unit: Unit, text: Inbound, known: Contact) -> None:
     """Words that we could not read as an answer: a person looks at them. Named with the question that stands open, if one does,
     so that adherence can ask once what was meant."""
     asked = await conversations.questions(unit, (known.id,), default("notifier", "late_answer_within"))
-    standing = next((each for each in asked if each.answered_at is None and unit.now <= each.answer_until), None)
-    _say(unit, text.id, known, standing, Answer("none"))
+    at = text.written_at(unit.now)
+    standing = next((each for each in asked if each.answered_at is None and each.asked_at <= at <= each.answer_until), None)
+    _say(unit, text, known, standing, Answer("none"))
 
 
 async def _recent_dose(unit: Unit, known: Contact) -> OpenQuestion | None:
@@ -172,13 +174,16 @@ async def _recent_dose(unit: Unit, known: Contact) -> OpenQuestion | None:
     return next((each for each in asked if each.kind == "dose"), None)
 
 
-def _say(unit: Unit, reply_id: UUID, known: Contact, question: OpenQuestion | None, answer: Answer) -> UUID:
+def _say(
+    unit: Unit, text: Inbound, known: Contact, question: OpenQuestion | None, answer: Answer, *, reply_id: UUID | None = None
+) -> UUID:
+    reply_id = reply_id or text.id
     return unit.emit(
         ReplyReceivedV1(
             clinic_id=known.clinic_id,
             patient_id=known.id,
             reply_id=reply_id,
-            at=unit.now,
+            at=text.written_at(unit.now),
             about=question.kind if question else "nothing",
             occurrence_id=question.occurrence_id if question else None,
             request_id=question.request_id if question else None,

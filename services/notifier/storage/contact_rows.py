@@ -11,11 +11,12 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.facts import Language, Privacy, Role, TextsPaused
 from services.notifier.storage.hearing_tables import consent, contact
+from shared.events.base import stable_id
 from shared.events.messages import ContactEvent, ContactSnapshot
 from shared.messaging.unit import Unit
 
@@ -81,6 +82,11 @@ def opened(unit: Unit, contact_id: UUID, column: str, blob: bytes | None) -> str
 def number_index(unit: Unit, number: str) -> bytes:
     """By what a number is found. The same number has the same index in every clinic."""
     return unit.cipher.blind_index(number, purpose=NUMBER_PURPOSE)
+
+
+def number_key(index: bytes) -> UUID:
+    """What locks a number: an inbound text and a contact that is being put on it see each other, or wait."""
+    return stable_id("number", index.hex())
 
 
 _IN_FORCE = select(consent.c.id).where(consent.c.contact_id == contact.c.id, consent.c.ended_at.is_(None)).exists()
@@ -194,12 +200,12 @@ def snapshot(known: Contact, now: datetime) -> ContactSnapshot:
     )
 
 
-async def heard_from(unit: Unit, contact_ids: Collection[UUID]) -> None:
-    """Somebody wrote: the number is alive, and a conversation runs. No event: nobody else keeps it."""
+async def heard_from(unit: Unit, contact_ids: Collection[UUID], at: datetime) -> None:
+    """Somebody wrote at that instant: the number is alive, and a conversation runs. No event: nobody else keeps it."""
     await unit.conn.execute(
         update(contact)
         .where(contact.c.id.in_(tuple(contact_ids)))
-        .values(last_inbound_at=unit.now, verified=~contact.c.number_suspect)
+        .values(last_inbound_at=func.greatest(contact.c.last_inbound_at, at), verified=~contact.c.number_suspect)
     )
 
 

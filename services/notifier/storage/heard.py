@@ -38,6 +38,11 @@ class Inbound:
         """The reply's id in events: the same for every repetition of the webhook."""
         return stable_id("inbound", self.sid)
 
+    def written_at(self, now: datetime) -> datetime:
+        """When the person wrote it: the provider's time where it told one (whole seconds: the end of that one, so that no answer
+        precedes its question), else `now`, when it came in."""
+        return now if self.sent_at is None else min(now, self.sent_at.replace(microsecond=999_999))
+
     def __repr__(self) -> str:
         return f"Inbound(id={self.id})"
 
