@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.facts import Language
-from services.notifier.storage.hearing_tables import clinic_settings, label
+from services.notifier.storage.hearing_tables import clinic_settings, contact, label
 from shared.defaults import default
 from shared.errors import DomainError
 from shared.messaging.unit import Unit
@@ -149,8 +149,9 @@ def _label(unit: Unit, row: Any) -> str:
 
 
 async def labels_of(unit: Unit, patient_ids: Collection[UUID]) -> dict[UUID, dict[UUID, str]]:
-    """By patient: medication id -> what it is called."""
+    """By patient: medication id -> what it is called, in the words of the patient's own clinic."""
     found: dict[UUID, dict[UUID, str]] = {}
-    for row in await unit.conn.execute(select(label).where(label.c.patient_id.in_(tuple(patient_ids)))):
+    own = (contact.c.id == label.c.patient_id) & (contact.c.clinic_id == label.c.clinic_id)
+    for row in await unit.conn.execute(select(label).join(contact, own).where(label.c.patient_id.in_(tuple(patient_ids)))):
         found.setdefault(row.patient_id, {})[row.medication_id] = _label(unit, row)
     return found
