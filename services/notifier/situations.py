@@ -13,8 +13,8 @@ from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.gate import Situation, Switch
 from services.notifier.domain.message import MessageKind
 from services.notifier.domain.quiet import day_bounds, is_quiet, is_zone
-from services.notifier.storage import attempts, contacts, messages, plans
-from services.notifier.storage.messages import Message
+from services.notifier.storage import alerts, attempts, contacts, messages, plans
+from services.notifier.storage.messages import WITHDRAWN, Message
 from services.notifier.storage.plans import PlanState
 from shared.defaults import default
 from shared.messaging.unit import Unit
@@ -39,12 +39,19 @@ class Group:
     switches: Mapping[UUID, Switch]
     parked: frozenset[UUID]
     once: Mapping[tuple[UUID, MessageKind], datetime]
+    #: Alerts that somebody has taken over.
+    over: frozenset[UUID]
     channel_open: bool
     recent: dict[UUID, list[tuple[MessageKind, datetime]]] = field(default_factory=dict)
 
+    def of(self, text: Message) -> ContactFacts | None:
+        """Whom it goes to; nobody where the contact is another clinic's (rule 11): an event can name any id there is."""
+        found = self.facts.get(text.contact_id)
+        return found if found is not None and found.clinic_id == text.clinic_id else None
+
     def zone(self, text: Message) -> str | None:
         """Where this text's hours are counted: the plan's zone for a patient, their own for the care team."""
-        facts = self.facts.get(text.contact_id)
+        facts = self.of(text)
         plan = self.plans.get(text.patient_id) if text.patient_id else None
         where = plan if text.person_id is None else facts
         named = None if where is None else where.zone
@@ -55,7 +62,7 @@ class Group:
 
     def situation(self, text: Message) -> Situation:
         """The text's situation, for `gate.decide`."""
-        facts, zone = self.facts.get(text.contact_id), self.zone(text)
+        facts, zone = self.of(text), self.zone(text)
         plan = self.plans.get(text.patient_id) if text.patient_id else None
         counted = self._today(text, zone)
         return Situation(
@@ -68,6 +75,7 @@ class Group:
             severity=text.params.get("severity", "low"),
             version=_version(text, plan),
             plan_active=plan is None or plan.status == "active",
+            withdrawn=text.params.get(WITHDRAWN, False) or text.alert_id in self.over,
             asking_held=self._asks_for_held(text, facts),
             key_parked=text.patient_id in self.parked,
             switch=self.switches.get(text.clinic_id, "on"),
@@ -153,6 +161,7 @@ async def read(unit: Unit, texts: Sequence[Message]) -> Group:
         switches=await switch.states(unit, {text.clinic_id for text in texts}),
         parked=frozenset([patient for patient in patients if await unit.is_parked(patient)]),
         once=await messages.last_of_kinds(unit, people, ONCE),
+        over=await alerts.over(unit, {text.alert_id for text in texts if text.alert_id is not None}),
         channel_open=await channel.probe_at(unit) is None,
         recent=recent,
     )

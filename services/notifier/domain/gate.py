@@ -58,6 +58,7 @@ Why = Literal[
     "no-zone",
     "too-late",
     "asking-held",
+    "withdrawn",
     "switched-off",
     "channel-down",
 ]
@@ -142,6 +143,8 @@ class Situation:
     over_fuse: bool = False
     version: Literal["none", "current", "old", "unseen"] = "current"
     plan_active: bool = True
+    #: Taken back while its request was under way, or its alert is acknowledged.
+    withdrawn: bool = False
     asking_held: bool = False
     number_suspect: bool = False
     texts_paused: TextsPaused = "no"
@@ -196,6 +199,8 @@ def decide(situation: Situation, limits: Limits) -> Verdict:
 
 def _before_matrix(row: Row, now: Situation) -> Verdict | None:
     """What no kind of text is excused from, and the order in which it is asked."""
+    if now.withdrawn:
+        return Verdict("withhold", "withdrawn")
     return _unseen(now) or _outlived(row, now) or _unsendable(row, now)
 
 

@@ -52,7 +52,7 @@ KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 class MessageDraft:
     """A text to be queued. It goes to `person_id` (care team) where given, else to `patient_id`.
 
-    `key` is what can be said only once ("occurrence/<id>", "alert/<id>/<step>", "reply/<id>/ack"). `template` names an entry
+    `key` is what can be said only once ("occurrence/<id>", "alert/<id>/<version>", "reply/<id>/ack"). `template` names an entry
     of templates.toml; `params` fill it and hold no name, number, free text or medicine name (ids of medicines only).
     `not_before` and `useful_until` are UTC; no request begins outside them. `cause` is the id of the event that caused it and
     `cause_type` that event's name without version ("dose-due").

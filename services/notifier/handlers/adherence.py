@@ -52,7 +52,8 @@ async def on_message_requested(unit: Unit, event: MessageRequestedV1) -> None:
 
 
 async def on_alert_paged(unit: Unit, event: AlertRaisedV1 | AlertEscalatedV1) -> None:
-    """Texts whoever's turn it is: code, severity, kind in fixed words, link. Each step of the chain is one text."""
+    """Texts whoever's turn it is: code, severity, kind in fixed words, link. Each version that says so is one text: a reminder
+    pages the same step again."""
     alert = event.alert
     if not await alerts.keep(unit, event) or alert.state != "open":
         return
@@ -97,7 +98,7 @@ async def on_asking_resumed(unit: Unit, event: AskingResumedV1) -> None:
 
 
 def _key(event: AlertEvent) -> str:
-    return f"alert/{event.alert.alert_id}/{event.alert.step}"
+    return f"alert/{event.alert.alert_id}/{event.alert_version}"
 
 
 def _words(event: AlertEvent) -> str:

@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.storage.tables import open_alert
 from shared.events.adherence import AlertEvent
 from shared.messaging.unit import Unit
-
-
-@dataclass(frozen=True)
-class KnownAlert:
-    """An alert as last heard. `patient_id` is whom it is about, `recipient_id` whose turn it is."""
-
-    alert_id: UUID
-    clinic_id: UUID
-    patient_id: UUID | None
-    alert_version: int
-    code: str
-    kind: str
-    severity: str
-    state: str
-    dedup_key: str
-    recipient_id: UUID | None
-    step: int
-    raised_at: datetime
-    no_text_possible: bool
-
-
-_COLUMNS = [open_alert.c[field.name] for field in fields(KnownAlert)]
-
-
-def _of(row: Row[Any]) -> KnownAlert:
-    return KnownAlert(**row._mapping)
 
 
 async def keep(unit: Unit, event: AlertEvent) -> bool:
@@ -64,25 +36,9 @@ async def keep(unit: Unit, event: AlertEvent) -> bool:
     return (await unit.conn.execute(upsert.returning(open_alert.c.alert_id))).one_or_none() is not None
 
 
-async def by_code(unit: Unit, clinic_id: UUID, code: str) -> KnownAlert | None:
-    """The clinic's alert of a code (any case): an open one before an acknowledged one, the newest first; None where there is
-    none that is not resolved."""
-    wanted = (open_alert.c.clinic_id == clinic_id) & (func.upper(open_alert.c.code) == code.strip().upper())
-    statement = select(*_COLUMNS).where(wanted, open_alert.c.state != "resolved")
-    order = (open_alert.c.state == "acknowledged", open_alert.c.raised_at.desc())
-    row = (await unit.conn.execute(statement.order_by(*order).limit(1))).one_or_none()
-    return None if row is None else _of(row)
-
-
-async def by_dedup_key(unit: Unit, clinic_id: UUID, dedup_key: str) -> KnownAlert | None:
-    """The newest alert under a dedup key, whatever its state."""
-    wanted = (open_alert.c.clinic_id == clinic_id) & (open_alert.c.dedup_key == dedup_key)
-    row = (
-        await unit.conn.execute(select(*_COLUMNS).where(wanted).order_by(open_alert.c.raised_at.desc()).limit(1))
-    ).one_or_none()
-    return None if row is None else _of(row)
-
-
-async def get(unit: Unit, alert_id: UUID) -> KnownAlert | None:
-    row = (await unit.conn.execute(select(*_COLUMNS).where(open_alert.c.alert_id == alert_id))).one_or_none()
-    return None if row is None else _of(row)
+async def over(unit: Unit, alert_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Which of these alerts are acknowledged or resolved."""
+    if not alert_ids:
+        return frozenset()
+    wanted = open_alert.c.alert_id.in_(tuple(alert_ids)) & (open_alert.c.state != "open")
+    return frozenset((await unit.conn.execute(select(open_alert.c.alert_id).where(wanted))).scalars())

@@ -18,6 +18,8 @@ from shared.messaging.unit import Unit
 
 #: Nothing left and nothing will by itself: a reissue under a newer plan version may ask again.
 _REISSUABLE: tuple[MessageState, ...] = ("queued", "withheld", "expired")
+#: In a text's params: it was taken back while its request was under way.
+WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True)
@@ -86,33 +88,43 @@ async def queue(unit: Unit, draft: MessageDraft) -> UUID | None:
 
 async def queue_or_reissue(unit: Unit, draft: MessageDraft) -> UUID | None:
     """As `queue`; a text that has not left is asked for again where the draft's plan version is newer. Never a second text:
-    it is the same row."""
+    it is the same row. One whose request is under way only takes the newer facts along: should it prove that nothing left, the
+    gate finds them, and the scheduler will not say them again."""
     queued = await queue(unit, draft)
     if queued is not None or draft.plan_version is None:
         return queued
     known = await one(unit, message_id(draft.key), lock=True)
-    if known is None or known.state not in _REISSUABLE or (known.plan_version or 0) >= draft.plan_version:
+    if known is None or (known.plan_version or 0) >= draft.plan_version:
         return None
     fresh = values_of(unit, draft)
-    kept = {
-        name: fresh[name] for name in ("template", "params", "plan_version", "cause_id", "cause_type", "due_at", "not_before")
-    }
-    kept |= {"useful_until": draft.useful_until, "changed_at": unit.now, "why": None, "waits_for": None}
-    await unit.conn.execute(
-        update(message).where(message.c.id == known.id).values(state="queued", epoch=message.c.epoch + 1, **kept)
-    )
+    kept = {name: fresh[name] for name in ("template", "params", "plan_version", "cause_id", "cause_type", "due_at")}
+    same = update(message).where(message.c.id == known.id).values(**kept, useful_until=draft.useful_until)
+    if known.state == "attempting":
+        await unit.conn.execute(same)
+        return None
+    if known.state not in _REISSUABLE:
+        return None
+    again = {"not_before": draft.not_before, "changed_at": unit.now, "why": None, "waits_for": None}
+    await unit.conn.execute(same.values(state="queued", epoch=message.c.epoch + 1, **again))
     return known.id
 
 
 async def tombstone(unit: Unit, draft: MessageDraft, why: str) -> Message | None:
     """Withdraws the text whether or not it is there yet: a text that has not left is withheld, an absent one is put down as
-    withheld, so that its due event, heard later, finds it so. The row as withheld now, or None where nothing changed."""
+    withheld, so that its due event, heard later, finds it so. One whose request is under way remembers it for the gate, should
+    nothing have left. The row as withheld now, or None where it is not."""
     values = values_of(unit, draft) | {"state": "withheld", "why": why}
     row = (await unit.conn.execute(QUEUE.values(values).returning(*COLUMNS))).one_or_none()
     if row is not None:
         return message_of(row)
     known = await one(unit, message_id(draft.key), lock=True)
-    if known is None or known.state != "queued" or (known.plan_version or 0) > (draft.plan_version or 0):
+    if known is None or (known.plan_version or 0) > (draft.plan_version or 0):
+        return None
+    if known.state == "attempting":
+        taken_back = {**known.params, WITHDRAWN: True}
+        mine = update(message).where(message.c.id == known.id)
+        await unit.conn.execute(mine.values(params=taken_back, plan_version=draft.plan_version))
+    if known.state != "queued":
         return None
     return await move(unit, known, "withheld", why=why, waits_for=None, plan_version=draft.plan_version)
 
