@@ -1,13 +1,14 @@
-"""Reads a sample file and says it to the services. Repeating it changes nothing: every command is a PUT with the same words.
+"""Reads a sample file and says it to the services. Repeating it changes nothing: who has a plan is left as they are.
 
-Days in the files count from the first day: "starts: -5" is a plan that began five days before the clinical date on which it is
-loaded, in the patient's own zone, so that each patient stands at another point of the plan whenever the sample is started.
+Days in the files count from the sample's first day: "starts: -5" is a plan that began five days before it, so that each patient
+stands at another point of the plan whenever the sample is started. That day is the next that has not begun yet: at whatever hour
+somebody starts, all of it lies ahead.
 """
 
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -19,19 +20,41 @@ from shared.clock import machine_now
 from shared.events.base import stable_id
 from steadypath.client import Client, ProblemError
 
+#: Local: the first text of the sample's day goes at 08:00.
+_DAY_BEGINS = time(7, 45)
+
 
 def load(client: Client, what: str) -> None:
     """`what`: "clinic" or "patients". Raises CommandError with the first refusal."""
     content = yaml.safe_load(files("steadypath.sample").joinpath(f"{what}.yaml").read_text("utf-8"))
-    now = _clinical_now(client)
     for service, body in content.get("clinic", {}).items():
         client.put(f"/{service}/clinic", body)
     for person in content.get("people", []):
         client.put(f"/notifier/people/{person.pop('id')}", person)
-    if content.get("faults"):
-        _faults(client, content["faults"])
-    for patient in content.get("patients", []):
-        _patient(client, patient, now)
+    patients = [patient for patient in content.get("patients", []) if not _has_plan(client, patient["id"])]
+    if not patients:
+        return
+    _faults(client, content["faults"])
+    today = first_day(_clinical_now(client), ZoneInfo(content["zone"]))
+    for patient in patients:
+        _patient(client, patient, today)
+
+
+def _has_plan(client: Client, patient: str) -> bool:
+    """A plan is what is put last: who has one has all the rest."""
+    try:
+        client.get(f"/scheduler/patients/{patient}/plan")
+    except ProblemError as error:
+        if error.status != 404:
+            raise
+        return False
+    return True
+
+
+def first_day(now: datetime, zone: ZoneInfo) -> date:
+    """The sample's first day when it is loaded at `now` (aware): today in `zone`, or tomorrow where today has begun."""
+    local = now.astimezone(zone)
+    return local.date() if local.time() < _DAY_BEGINS else local.date() + timedelta(days=1)
 
 
 def _clinical_now(client: Client) -> datetime:
@@ -53,10 +76,9 @@ def _faults(client: Client, faults: list[dict[str, Any]]) -> None:
             raise
 
 
-def _patient(client: Client, patient: dict[str, Any], now: datetime) -> None:
+def _patient(client: Client, patient: dict[str, Any], today: date) -> None:
     """Contact and labels before the plan: the first text may be due at once."""
     identity, plan = patient["id"], patient["plan"]
-    today = now.astimezone(ZoneInfo(plan["zone"])).date()
     contact = patient["contact"]
     contact["consent"]["given_on"] = (today + timedelta(days=plan["starts"])).isoformat()
     client.put(f"/notifier/patients/{identity}", contact)
