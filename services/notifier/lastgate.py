@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.notifier import said, situations
-from services.notifier.domain.gate import Limits, Situation, Verdict, decide
+from services.notifier.domain.facts import ContactFacts
+from services.notifier.domain.gate import Situation, Verdict, decide
 from services.notifier.domain.quiet import cap_resets, window_opens
 from services.notifier.domain.templates import NoTemplateError, Templates
 from services.notifier.situations import Group
@@ -29,12 +30,6 @@ _DIGEST_AFTER = timedelta(hours=1)
 _NEVER_QUIET = ("00:00", "00:00")
 
 
-def limits() -> Limits:
-    return Limits(
-        dose_late_after=default("notifier", "dose_late_after"), conversation_runs_for=default("notifier", "conversation_runs_for")
-    )
-
-
 @dataclass(frozen=True)
 class Gate:
     """`link` is the board's address as it stands in a clinician's text; `owner` this process's sender."""
@@ -42,7 +37,6 @@ class Gate:
     templates: Templates
     link: str
     owner: UUID
-    limits: Limits
 
     async def pass_group(self, unit: Unit, texts: Sequence[Message]) -> list[Letter]:
         """Decides on every text of the group; the letters that may leave once this transaction has committed. The caller holds
@@ -53,7 +47,7 @@ class Gate:
 
     async def _one(self, unit: Unit, group: Group, text: Message) -> Letter | None:
         situation = group.situation(text)
-        verdict = decide(situation, self.limits)
+        verdict = decide(situation, group.limits(text))
         if verdict.action == "pass":
             return await self._let_pass(unit, group, text)
         if verdict.action == "wait" and verdict.wait is not None:
@@ -74,14 +68,10 @@ class Gate:
         if begun is None:
             return None
         group.passed(text)
-        useful = self._useful_until(text)
+        useful = _useful_until(text, facts)
         return await attempts.begin(
             unit, begun, facts, body, owner=self.owner, valid_until=min(useful, unit.now + _VALIDITY_AT_MOST)
         )
-
-    def _useful_until(self, text: Message) -> datetime:
-        """A dose's text dies at the provider, too, once it would be late."""
-        return min(text.useful_until, text.due_at + self.limits.dose_late_after) if text.kind == "dose" else text.useful_until
 
     async def _body(self, unit: Unit, group: Group, text: Message) -> str:
         """Rendered now, from what is true now."""
@@ -117,6 +107,11 @@ class Gate:
             await ops_say(
                 unit, f"text-withheld-{why}", {"kind": text.kind, "severity": situation.severity}, dedup=f"{text.id}/{text.epoch}"
             )
+
+
+def _useful_until(text: Message, facts: ContactFacts) -> datetime:
+    """A dose's text dies at the provider, too, once it would be late."""
+    return min(text.useful_until, text.due_at + facts.dose_late_after) if text.kind == "dose" else text.useful_until
 
 
 def _until(group: Group, text: Message, verdict: Verdict) -> datetime:

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from services.notifier import channel, fate
 from services.notifier.domain.outcome import Outcome, retry_in
 from services.notifier.domain.templates import Templates
-from services.notifier.lastgate import Gate, limits
+from services.notifier.lastgate import Gate
 from services.notifier.storage import attempts, messages
 from services.notifier.storage.attempts import Letter
 from services.notifier.twilio_client import Provider
@@ -40,7 +40,7 @@ class Sender:
     def __init__(self, runtime: Runtime, provider: Provider, templates: Templates) -> None:
         self._runtime = runtime
         self._provider = provider
-        self._gate = Gate(templates, f"{runtime.settings.public_base_url}/board", uuid4(), limits())
+        self._gate = Gate(templates, f"{runtime.settings.public_base_url}/board", uuid4())
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         #: Attempts that another process began and has not ended: alive, or dead and waiting for its lease to run out.
         self._others = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from services.notifier import channel, switch
 from services.notifier.domain.facts import ContactFacts
-from services.notifier.domain.gate import Situation, Switch
+from services.notifier.domain.gate import Limits, Situation, Switch
 from services.notifier.domain.message import MessageKind
 from services.notifier.domain.quiet import day_bounds, is_quiet, is_zone
 from services.notifier.storage import alerts, attempts, contacts, messages, plans
@@ -19,10 +19,12 @@ from services.notifier.storage.plans import PlanState
 from shared.defaults import default
 from shared.messaging.unit import Unit
 
-#: What a patient's daily cap and fuse count: what we start, not what answers them.
+#: What a patient's daily cap counts: what we start, not what answers them.
 COUNTED: frozenset[MessageKind] = frozenset(
     {"dose", "check-in", "education", "appointment", "monitoring", "follow-up", "question", "verification", "welcome"}
 )
+#: What the fuse counts (decision 0130): no lesson, lab or question may keep a dose from being asked about.
+DOSES: frozenset[MessageKind] = frozenset({"dose"})
 ONCE: tuple[MessageKind, ...] = ("help", "opt-out-confirmation", "verification", "welcome")
 _TWO_DAYS = timedelta(hours=50)
 _HOUR = timedelta(hours=1)
@@ -64,7 +66,6 @@ class Group:
         """The text's situation, for `gate.decide`."""
         facts, zone = self.of(text), self.zone(text)
         plan = self.plans.get(text.patient_id) if text.patient_id else None
-        counted = self._today(text, zone)
         return Situation(
             now=self.now,
             kind=text.kind,
@@ -80,22 +81,31 @@ class Group:
             key_parked=text.patient_id in self.parked,
             switch=self.switches.get(text.clinic_id, "on"),
             channel_open=self.channel_open,
-            over_cap=self._over_cap(text, counted),
-            over_fuse=plan is not None and counted >= _fuse(plan),
+            over_cap=self._over_cap(text, facts, zone),
+            over_fuse=plan is not None and self._today(text, zone, DOSES) >= _fuse(plan),
             went_before=self._went_before(text, facts),
             **_of_person(text, self.now, facts, zone),
         )
 
-    def _today(self, text: Message, zone: str | None) -> int:
-        """How many counted texts this person had on this local day."""
-        start = day_bounds(self.now, zone)[0] if zone else self.now - timedelta(days=1)
-        return sum(1 for kind, at in self.recent.get(text.contact_id, ()) if kind in COUNTED and at >= start)
+    def limits(self, text: Message) -> Limits:
+        """The numbers of the clinic whose text it is."""
+        facts = self.of(text)
+        if facts is None:  # nobody to text: the gate says so whatever the numbers are
+            return Limits(default("notifier", "dose_late_after"), default("notifier", "conversation_runs_for"))
+        return Limits(facts.dose_late_after, facts.conversation_runs_for)
 
-    def _over_cap(self, text: Message, today: int) -> bool:
+    def _today(self, text: Message, zone: str | None, kinds: Collection[MessageKind]) -> int:
+        """How many texts of these kinds this person had on this local day."""
+        start = day_bounds(self.now, zone)[0] if zone else self.now - timedelta(days=1)
+        return sum(1 for kind, at in self.recent.get(text.contact_id, ()) if kind in kinds and at >= start)
+
+    def _over_cap(self, text: Message, facts: ContactFacts | None, zone: str | None) -> bool:
+        if facts is None:
+            return False
         if text.kind != "alert":
-            return today >= int(default("notifier", "texts_a_day"))
+            return self._today(text, zone, COUNTED) >= facts.texts_a_day
         hour = [at for kind, at in self.recent.get(text.contact_id, ()) if kind == "alert" and at > self.now - _HOUR]
-        return len(hour) >= int(default("notifier", "alerts_an_hour"))
+        return len(hour) >= facts.alerts_an_hour
 
     def _went_before(self, text: Message, facts: ContactFacts | None) -> bool:
         last = self.once.get((text.contact_id, text.kind))
@@ -126,7 +136,8 @@ def _version(text: Message, plan: PlanState | None) -> Literal["none", "current"
 
 
 def _fuse(plan: PlanState) -> int:
-    return max(int(default("notifier", "fuse_factor")) * plan.texts_a_day, int(default("notifier", "fuse_at_least")))
+    """Twice the plan's own day. A plan that asks for nothing (any more) has a day of one: its version says what to do."""
+    return int(default("notifier", "fuse_factor")) * max(plan.texts_a_day, 1)
 
 
 def _of_person(text: Message, now: datetime, facts: ContactFacts | None, zone: str | None) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import time, timedelta
+from datetime import time
 from functools import cache
 from typing import Any
 
 from services.scheduler.domain.occurrence import Rules
 from services.scheduler.domain.validation import Limits
-from shared.defaults import default, duration
-from shared.errors import DomainError
+from shared import own_numbers
+from shared.defaults import default
 
 #: What a clinic may set for itself, and how it is written.
 OWN = (
@@ -28,10 +28,7 @@ OWN = (
 
 def number(name: str, own: Mapping[str, Any]) -> Any:
     """The clinic's own value of a number, else the house's."""
-    house = default("scheduler", name)
-    if name not in own:
-        return house
-    return duration(own[name]) if isinstance(house, timedelta) else own[name]
+    return own_numbers.own("scheduler", name, own)
 
 
 def rules(own: Mapping[str, Any]) -> Rules:
@@ -77,25 +74,4 @@ def house_routine() -> Mapping[str, time]:
 
 def check_own(own: Mapping[str, Any]) -> None:
     """Refuses (422) a clinic's number that does not exist or is not of the house number's shape."""
-    for name, value in own.items():
-        if name not in OWN:
-            raise DomainError("numbers", "there is no such number", accepted=", ".join(OWN))
-        _check_shape(name, value, default("scheduler", name))
-
-
-def _check_shape(name: str, value: object, house: object) -> None:
-    element = f"numbers.{name}"
-    if isinstance(house, int):
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 24:
-            raise DomainError(element, "not a number that can be", accepted="a whole number from 1 to 24")
-        return
-    shape = "an ISO 8601 duration such as PT60M" if isinstance(house, timedelta) else "a local wall time such as 09:00"
-    try:
-        if isinstance(house, timedelta):
-            positive = duration(str(value)) > timedelta(0)
-        else:
-            positive = time.fromisoformat(str(value)).tzinfo is None
-    except ValueError:
-        positive = False
-    if not positive:
-        raise DomainError(element, "not a value that can be", accepted=shape)
+    own_numbers.check("scheduler", own, OWN, {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -49,6 +49,12 @@ class ContactFacts:
     clinic_name: str
     quiet_from: str
     quiet_until: str
+    #: The clinic's numbers, its own or the house's: routine texts a local day, alert texts an hour, how late a dose's text is
+    #: still on time, how long after the person's last text a conversation runs.
+    texts_a_day: int
+    alerts_an_hour: int
+    dose_late_after: timedelta
+    conversation_runs_for: timedelta
     #: The crisis line of `country`, as it stands in a text, in the contact's language.
     crisis_line: str
     #: What each medicine is called in this patient's texts, by medication id; absent = neutral.

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Depends
 
 from services.notifier.http.bodies import ClinicBody, ClinicView, Outcome
 from services.notifier.numbers import e164, is_country
-from services.notifier.storage.clinics import Clinic, clinic, put_clinic
-from shared.defaults import sections
+from services.notifier.storage.clinics import SECTION, Clinic, clinic, put_clinic
+from shared import own_numbers
 from shared.errors import DomainError
 from shared.http import Caller, person_id, requires
 from shared.runtime import Runtime
 
 Manager = Annotated[Caller, Depends(requires("coordinator", "prescriber", "ops", "service"))]
-_WALL = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 #: The defaults of [notifier] that a clinic may replace, here those that are read per clinic.
-OWN_NUMBERS = ("quiet_from", "quiet_until")
+OWN_NUMBERS = ("quiet_from", "quiet_until", "texts_a_day", "alerts_an_hour", "dose_late_after", "conversation_runs_for")
 
 
 def checked_zone(zone: str, element: str = "zone") -> str:
@@ -35,15 +33,6 @@ def checked_country(country: str, element: str = "country") -> str:
     return country
 
 
-def _checked_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
-    for name, value in numbers.items():
-        if name not in OWN_NUMBERS or name not in sections()["notifier"]:
-            raise DomainError("numbers", "There is no such number of a clinic's own.", accepted=", ".join(OWN_NUMBERS))
-        if not isinstance(value, str) or not _WALL.fullmatch(value):
-            raise DomainError(f"numbers.{name}", "This is no local time.", accepted="HH:MM")
-    return numbers
-
-
 def router(runtime: Runtime) -> APIRouter:
     routes = APIRouter(tags=["clinic"])
 
@@ -52,6 +41,7 @@ def router(runtime: Runtime) -> APIRouter:
         body: ClinicBody, caller: Annotated[Caller, Depends(requires("coordinator", "prescriber", "ops", "service"))]
     ) -> Outcome:
         country = checked_country(body.country)
+        own_numbers.check(SECTION, body.numbers, OWN_NUMBERS, {})
         wanted = Clinic(
             clinic_id=caller.clinic_id,
             name=body.name,
@@ -61,7 +51,7 @@ def router(runtime: Runtime) -> APIRouter:
             language=body.language,
             crisis_contact_id=person_id(caller, body.crisis_contact) if body.crisis_contact else None,
             phone_for_help=body.phone_for_help,
-            numbers=_checked_numbers(body.numbers),
+            numbers=body.numbers,
         )
         async with runtime.unit() as unit:
             await unit.lock(caller.clinic_id)

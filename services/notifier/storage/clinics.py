@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.facts import Language
 from services.notifier.storage.hearing_tables import clinic_settings, contact, label
-from shared.defaults import default
 from shared.errors import DomainError
 from shared.messaging.unit import Unit
+from shared.own_numbers import own
 
 SECTION = "notifier"
 
@@ -34,7 +34,7 @@ class Clinic:
     numbers: Mapping[str, Any]
 
     def number(self, name: str) -> Any:
-        return self.numbers.get(name, default(SECTION, name))
+        return own(SECTION, name, self.numbers)
 
 
 _COLUMNS = [clinic_settings.c[name] for name in Clinic.__dataclass_fields__]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +59,10 @@ def facts(**changes: Any) -> ContactFacts:
         "clinic_name": "C",
         "quiet_from": "20:00",
         "quiet_until": "09:00",
+        "texts_a_day": 6,
+        "alerts_an_hour": 10,
+        "dose_late_after": timedelta(minutes=60),
+        "conversation_runs_for": timedelta(minutes=15),
         "crisis_line": "call or text 988, or call 911",
         "phone_for_help": "+1 212 555 0102",
         "labels": {MEDICINE: "the blue capsule"},
