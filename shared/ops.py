@@ -23,6 +23,7 @@ from shared.events.base import stable_id
 from shared.house_tables import house_tables
 from shared.http.commands import forget_old
 from shared.logs import log
+from shared.messaging.work import KEY_PARKED
 
 if TYPE_CHECKING:
     from shared.messaging.unit import Unit
@@ -62,12 +63,13 @@ async def ops_say(
 
 
 class OpsPass:
-    """Finds keys that were parked, and delivers notices."""
+    """Finds keys that were parked, and delivers notices. `tells_clinic`: the service has a fire for KEY_PARKED."""
 
     name = "ops"
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, *, tells_clinic: bool = False) -> None:
         self._runtime = runtime
+        self._tells_clinic = tells_clinic
         self._service = runtime.settings.service
         self._notice = house_tables(metadata_for(self._service)).ops_notice
         self._url = runtime.settings.ops_webhook_url
@@ -112,9 +114,14 @@ class OpsPass:
         if not unsaid:
             return 0
         async with self._runtime.unit() as unit:
+            await unit.lock(*{row.key for row in unsaid})
             for row in unsaid:
                 details = {"what": row.what, "type": _plain(row.type), "error": _plain(row.error)}
                 await ops_say(unit, "key-parked", details, dedup=row.ref)
+                # A record that nobody could read names no clinic; a telling that failed is not told of by another.
+                if self._tells_clinic and row.clinic_id is not None and row.type != KEY_PARKED:
+                    at = unit.now + default("shared", "ops_clinic_within") / 2
+                    await unit.plan_work(KEY_PARKED, row.ref, at, key=row.key, clinic_id=row.clinic_id)
         return len(unsaid)
 
     def _unsaid(self) -> Any:
@@ -123,8 +130,10 @@ class OpsPass:
         # Parked, replayed and parked again is a new thing to say: so the moment is part of what makes a notice the same.
         event_ref = cast(parked.c.event_id, String) + "@" + cast(parked.c.parked_at, String)
         work_ref = due.c.kind + "/" + due.c.ref + "@" + cast(due.c.due_at, String)
-        events = select(event_ref.label("ref"), literal("event").label("what"), parked.c.type, parked.c.error)
-        work = select(work_ref.label("ref"), literal("due-work").label("what"), due.c.kind, due.c.error)
+        event_columns = (parked.c.type, parked.c.error, parked.c.key, parked.c.clinic_id)
+        events = select(event_ref.label("ref"), literal("event").label("what"), *event_columns)
+        work_columns = (due.c.kind, due.c.error, due.c.key, due.c.clinic_id)
+        work = select(work_ref.label("ref"), literal("due-work").label("what"), *work_columns)
         both = union_all(events.where(parked.c.state == "parked"), work.where(due.c.state == "parked")).subquery()
         said = exists().where(self._notice.c.kind == "key-parked", self._notice.c.dedup == both.c.ref)
         return select(both).where(~said).limit(_BATCH)

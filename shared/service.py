@@ -31,6 +31,7 @@ from shared.logs import log
 from shared.loops import Loops
 from shared.messaging.counts import Counts
 from shared.messaging.unit import Fires, Handlers, Pass
+from shared.messaging.work import KEY_PARKED
 from shared.ops import OpsPass, ops_say
 from shared.runtime import Runtime
 from shared.settings import Role, Settings, SettingsError
@@ -119,12 +120,15 @@ class Process:
         self.runtime = Runtime(settings)
         self._handling = handling_of(self.runtime, spec.handlers, Counts())
         self._worker = Worker(self.runtime, self._handling, spec.fires) if settings.role != "web" else None
-        passes = [*self._worker.passes, OpsPass(self.runtime), *spec.passes(self.runtime)] if self._worker else []
+        passes = [*self._worker.passes, self._ops_pass(), *spec.passes(self.runtime)] if self._worker else []
         self._loops = Loops(passes, self.runtime.clock, self.runtime.metrics, simulated=settings.simulated)
         self.runtime.wakes(self._loops.wake)
         self._consumer = self._worker.consumer if self._worker else None
         self._health = Health(self.runtime, self._loops, self._consumer)
         self._server = _Server(self._config())
+
+    def _ops_pass(self) -> OpsPass:
+        return OpsPass(self.runtime, tells_clinic=KEY_PARKED in self._spec.fires)
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(

@@ -11,6 +11,7 @@ from services.adherence.storage import people
 from shared.defaults import default
 from shared.due import Fires, WorkItem
 from shared.messaging.unit import Unit
+from shared.messaging.work import KEY_PARKED
 
 
 async def close_windows(unit: Unit, items: Sequence[WorkItem]) -> None:
@@ -52,7 +53,13 @@ async def pass_monitoring_deadlines(unit: Unit, items: Sequence[WorkItem]) -> No
         await followups.monitoring_deadline(unit, UUID(item.ref))
 
 
+async def tell_of_parked_keys(unit: Unit, items: Sequence[WorkItem]) -> None:
+    for item in items:
+        await reach.key_still_parked(unit, item.clinic_id, item.key)
+
+
 FIRES: Fires = {
+    KEY_PARKED: tell_of_parked_keys,
     "dose-window": close_windows,
     "check-in-window": close_windows,
     followups.GUARD: pass_follow_up_deadlines,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 from services.scheduler.domain import facts as f
-from services.scheduler.domain import identity
+from services.scheduler.domain import identity, timing
 from services.scheduler.domain.load import texts_on_fullest_day
 from services.scheduler.domain.plan import Medicine, Plan
 from services.scheduler.domain.transitions import starts_at
@@ -14,6 +15,7 @@ from services.scheduler.storage.occurrences import Placed
 from shared.events import due as d
 from shared.events import plans as p
 from shared.events.base import stable_id
+from shared.messaging.work import KEY_PARKED
 
 #: Reasons that may travel. What else a person writes as a reason is text: it goes into the audit, sealed, and nowhere else.
 REASONS = frozenset(
@@ -169,6 +171,24 @@ def due_event(placed: Placed, held: frozenset[str] = frozenset()) -> d.Occurrenc
             "answer_until": one.answer_until,
             **detail,
         }
+    )
+
+
+def parked_event(clinic_id: UUID, plan: Plan, ref: str, now: datetime) -> d.ReviewDueV1:
+    """The patient's key has waited for an operator since it was parked under `ref`. Said once a parking."""
+    zone = plan.zone or "UTC"
+    return d.ReviewDueV1(
+        clinic_id=clinic_id,
+        patient_id=plan.patient_id,
+        occurrence_id=stable_id(plan.patient_id, KEY_PARKED, ref),
+        plan_version=plan.version,
+        series_id=stable_id(plan.patient_id, KEY_PARKED),
+        local_date=timing.local(now, zone).date(),
+        zone=zone,
+        due_at=now,
+        useful_until=now,
+        answer_until=now,
+        reason=KEY_PARKED,
     )
 
 

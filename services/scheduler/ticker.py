@@ -20,7 +20,7 @@ from services.scheduler.storage.occurrences import Ending, Placed
 from services.scheduler.storage.plans import Stored
 from shared.defaults import default
 from shared.messaging.unit import Fires, Unit
-from shared.messaging.work import WorkItem
+from shared.messaging.work import KEY_PARKED, WorkItem
 
 
 async def fire(unit: Unit, items: Sequence[WorkItem]) -> None:
@@ -91,4 +91,15 @@ def _left(row: Stored, now: datetime) -> timedelta:
     return (row.horizon_at or now) - now
 
 
-FIRES: Fires = {versions.MOMENT: fire}
+async def tell_of_parked_keys(unit: Unit, items: Sequence[WorkItem]) -> None:
+    """Nothing has been said for this patient for half an hour, and nothing will be until an operator releases the key: the care
+    team must know of it (DESIGN.md rule 10). A review of the plan, with a reason that adherence knows."""
+    found = await plans.load(unit.conn, [item.key for item in items])
+    for item in items:
+        row = found.get(item.key)
+        if row is not None and row.parked:
+            event = events.parked_event(row.clinic_id, row.plan, item.ref, unit.now)
+            unit.emit(event, event_id=event.occurrence_id)
+
+
+FIRES: Fires = {versions.MOMENT: fire, KEY_PARKED: tell_of_parked_keys}

@@ -14,6 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import tables_of
 
+#: Due work of a service that can tell the clinic of a parked key: it is looked at again half an hour after it was parked, so that
+#: ops has had time to release it, and the clinic hears within the hour (DESIGN.md rule 10).
+KEY_PARKED = "key-parked"
+
 
 @dataclass(frozen=True)
 class WorkItem:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.adherence.commands import conversation, watch
+from services.adherence.commands import conversation, reach, watch
 from services.adherence.commands.alerts import Cause, raise_alert, resolve_cause
 from services.adherence.commands.voice import Because, say
 from services.adherence.data import instrument_of
@@ -69,9 +69,7 @@ async def close_window(unit: Unit, occurrence_id: UUID) -> None:
     await occurrences.close(unit, one, incomplete=incomplete)
     await settle(unit, occurrence_id, because=WINDOW[one.kind])
     if incomplete:
-        patient = await people.patient(unit, one.clinic_id, one.patient_id)
-        key = f"record-incomplete:{patient.id}"
-        await raise_alert(unit, patient, Cause("record-incomplete", key, once=True), WINDOW[one.kind])
+        await reach.record_incomplete(unit, one.clinic_id, one.patient_id, WINDOW[one.kind])
 
 
 async def settle(unit: Unit, occurrence_id: UUID, because: Because = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from services.adherence.commands.alerts import Cause, raise_alert, remind, resolve_cause
-from services.adherence.commands.voice import say
+from services.adherence.commands.voice import Because, say
 from services.adherence.storage import alerts as alert_rows
 from services.adherence.storage import people
 from services.adherence.storage.people import Patient
@@ -17,6 +17,7 @@ from shared.events.adherence import CrisisFlaggedV1
 from shared.events.base import stable_id
 from shared.events.messages import ContactEvent, ContactSnapshot, NumberSuspectV1, PatientOptedOutV1, RiskHeardV1
 from shared.messaging.unit import Unit
+from shared.messaging.work import KEY_PARKED
 from shared.ops import ops_say
 
 REMINDER = "crisis-reminder"
@@ -45,6 +46,25 @@ async def risk_heard(unit: Unit, event: RiskHeardV1) -> None:
     )
     await say(unit, crisis, event_id=flagged)
     await raise_alert(unit, patient, Cause("crisis", key, no_text_possible=no_text, alert_id=alert_id), flagged)
+
+
+async def safe_reply_did_not_go(unit: Unit, clinic_id: UUID, patient_id: UUID, because: Because) -> None:
+    """The gate or the provider kept back what the patient was to get at once: whoever is asked must call. Somebody who has taken
+    it over already is not asked again."""
+    patient = await people.patient(unit, clinic_id, patient_id)
+    await raise_alert(unit, patient, Cause("crisis", crisis_key(patient.id), no_text_possible=True, once=True), because)
+
+
+async def record_incomplete(unit: Unit, clinic_id: UUID, patient_id: UUID, because: Because) -> None:
+    """Something about this patient waits for an operator: what the record says may not be all (DESIGN.md rule 10)."""
+    patient = await people.patient(unit, clinic_id, patient_id)
+    await raise_alert(unit, patient, Cause("record-incomplete", f"record-incomplete:{patient.id}", once=True), because)
+
+
+async def key_still_parked(unit: Unit, clinic_id: UUID, key: UUID) -> None:
+    """Half an hour after it was parked. A key that is the clinic's own is nobody's record."""
+    if key != clinic_id and await unit.is_parked(key):
+        await record_incomplete(unit, clinic_id, key, KEY_PARKED)
 
 
 async def contact_changed(unit: Unit, event: ContactEvent, patient_id: UUID) -> None:

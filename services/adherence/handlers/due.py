@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.adherence.commands import followups, outcomes
+from services.adherence.commands import followups, outcomes, reach
 from services.adherence.commands.alerts import Cause, raise_alert
 from services.adherence.domain.followups import Word
 from services.adherence.domain.silence import Fact, Window
@@ -28,6 +28,7 @@ from shared.events.due import (
     ReviewDueV1,
 )
 from shared.messaging.unit import Handlers, Unit
+from shared.messaging.work import KEY_PARKED
 
 
 def _window(event: OccurrenceDue) -> Window:
@@ -92,6 +93,9 @@ async def on_monitoring_due(unit: Unit, event: MonitoringDueV1) -> None:
 
 
 async def on_review_due(unit: Unit, event: ReviewDueV1) -> None:
+    if event.reason == KEY_PARKED:
+        await reach.record_incomplete(unit, event.clinic_id, event.patient_id, None)
+        return
     patient = await people.patient(unit, event.clinic_id, event.patient_id)
     key = f"plan-review:{event.series_id}"
     await raise_alert(unit, patient, Cause("plan-review", key, occurrence_id=event.occurrence_id, once=True))

@@ -27,6 +27,12 @@ async def _about_occurrence(unit: Unit, event: MessageEvent, known: Fact) -> Non
         await outcomes.fact(unit, event.clinic_id, event.patient_id, event.occurrence_id, known)
 
 
+async def _about_safe_reply(unit: Unit, event: MessageEvent) -> None:
+    """It has not arrived, or nobody knows: the alert says to call."""
+    if event.kind == "safe-reply" and event.patient_id is not None:
+        await reach.safe_reply_did_not_go(unit, event.clinic_id, event.patient_id, None)
+
+
 async def on_sent(unit: Unit, event: MessageSentV1) -> None:
     await _about_occurrence(unit, event, Fact(event_id(unit), "sent", event.at))
 
@@ -37,6 +43,7 @@ async def on_delivered(unit: Unit, event: MessageDeliveredV1) -> None:
 
 async def on_undelivered(unit: Unit, event: MessageUndeliveredV1) -> None:
     await _about_occurrence(unit, event, Fact(event_id(unit), "undelivered", event.at))
+    await _about_safe_reply(unit, event)
     if event.alert_id is not None:
         await alerts.text_did_not_go(unit, event.alert_id, event.person_id)
 
@@ -44,12 +51,17 @@ async def on_undelivered(unit: Unit, event: MessageUndeliveredV1) -> None:
 async def on_unconfirmed(unit: Unit, event: MessageUnconfirmedV1) -> None:
     kind: FactKind = "unconfirmed-final" if event.final else "unconfirmed"
     await _about_occurrence(unit, event, Fact(event_id(unit), kind, event.at))
+    if event.final:
+        await _about_safe_reply(unit, event)
     if event.alert_id is not None and event.final:
         await alerts.text_did_not_go(unit, event.alert_id, event.person_id)
 
 
 async def on_withheld(unit: Unit, event: MessageWithheldV1) -> None:
     await _about_occurrence(unit, event, Fact(event_id(unit), "withheld", event.at, value=event.why))
+    await _about_safe_reply(unit, event)
+    if event.why == "key-parked" and event.patient_id is not None:
+        await reach.record_incomplete(unit, event.clinic_id, event.patient_id, None)
     if event.alert_id is not None:
         await alerts.text_did_not_go(unit, event.alert_id, event.person_id)
 

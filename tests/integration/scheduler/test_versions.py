@@ -9,9 +9,10 @@ import pytest
 
 from shared.events.adherence import AskingHeldV1, AskingResumedV1, FollowUpKeptV1
 from shared.events.base import stable_id
-from shared.events.due import DoseDueV1, DueExpiredV1, DueWithdrawnV1
+from shared.events.due import DoseDueV1, DueExpiredV1, DueWithdrawnV1, ReviewDueV1
 from shared.events.messages import MessageSentV1, MessageWithheldV1
 from shared.events.plans import DoseChangedV1, PlanStartedV1
+from shared.messaging.work import KEY_PARKED
 from tests.integration.scheduler.conftest import CLINIC, House, a_dose, a_medicine, a_plan, medication, patient
 
 pytestmark = pytest.mark.anyio
@@ -281,3 +282,24 @@ async def test_a_result_on_record_stops_the_reminder(house: House) -> None:
     await house.call("POST", "/patients/p1/monitoring/level/results", {"recorded_on": "2026-11-22"})
     await house.run_to(utc(2026, 12, 3, 0))
     assert await house.types() == ["plan-started", "result-recorded", "monitoring-due"]
+
+
+@pytest.mark.parametrize("released", [False, True])
+async def test_a_key_that_is_still_parked_is_told_to_the_care_team_once(house: House, released: bool) -> None:
+    await house.put("p1", a_plan())
+    await house.said()
+    async with house.runtime.unit() as unit:
+        await unit.plan_work(KEY_PARKED, "event@then", unit.now, key=patient("p1"), clinic_id=CLINIC)
+        if not released:
+            await unit.conn.exec_driver_sql(
+                "INSERT INTO scheduler.due_work (kind, ref, key, clinic_id, due_at, data, attempts, state, error) "
+                f"VALUES ('other', 'x', '{patient('p1')}', '{CLINIC}', '2026-11-23', '{{}}', 5, 'parked', 'Broken')"
+            )
+    await house.fire()
+    said = await house.said()
+    if released:
+        assert said == []
+    else:
+        [told] = said
+        assert isinstance(told, ReviewDueV1)
+        assert (told.patient_id, told.reason, told.zone) == (patient("p1"), "key-parked", "America/New_York")

@@ -17,6 +17,7 @@ from shared.db import metadata_for, tables_of
 from shared.events.base import stable_id
 from shared.house_tables import house_tables
 from shared.identity import clinic_id_of
+from shared.messaging.work import KEY_PARKED
 from shared.ops import OpsPass, ops_say
 from tests.integration.shared.conftest import START, House
 
@@ -261,3 +262,19 @@ def test_clocks_may_differ_by_two_seconds_and_no_more() -> None:
     assert health.within_skew(-2.0)
     assert not health.within_skew(2.1)
     assert not health.within_skew(-2.1)
+
+
+async def test_the_clinic_hears_within_the_hour_of_a_key_that_still_waits(house: House, webhook: Webhook) -> None:
+    """Where the service has a fire for it; what cannot be told itself is not told of again."""
+    async with house.runtime.unit() as unit:
+        key = stable_id(CLINIC, "patient", "p-9")
+        await unit.plan_work(KEY_PARKED, "told", unit.now, key=key, clinic_id=CLINIC)
+    await park_due_work(house)
+    work = OpsPass(house.runtime, tells_clinic=True)
+    work._url = webhook.url
+    await work.run(START)
+    async with house.runtime.engine.connect() as conn:
+        wanted = select(CORE.due_work).where(CORE.due_work.c.state == "waiting")
+        [planned] = (await conn.execute(wanted)).all()
+    assert (planned.kind, planned.key, planned.clinic_id) == (KEY_PARKED, key, CLINIC)
+    assert START < planned.due_at < START + timedelta(hours=1)
