@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -80,6 +81,7 @@ async def _database(settings: Settings) -> Finding:
 
 
 async def _broker(settings: Settings) -> Finding:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the finding says it, in one line
     client = AIOKafkaClient(bootstrap_servers=settings.current_kafka_bootstrap(), client_id="steadypath-doctor")
     try:
         await client.bootstrap()
