@@ -57,7 +57,7 @@ async def raise_alert(unit: Unit, patient: Patient, cause: Cause, because: Becau
             await remind(unit, patient, known[0], because=because, no_text_possible=True)
         return False
     clinic = await people.clinic(unit, patient.clinic_id)
-    policy = policy_for(clinic.zone)
+    policy = policy_for(clinic)
     moved = domain.raised(_fresh(unit, patient, clinic, cause, policy.severity(cause.kind)), unit.now, policy)
     code = await alerts.add(unit, patient.clinic_id, patient.id, moved.alert)
     alert = replace(moved.alert, code=code)
@@ -139,7 +139,7 @@ async def _moved(unit: Unit, clinic_id: UUID, patient_id: UUID, moved: Moved | N
 async def remind(unit: Unit, patient: Patient, alert: Alert, *, because: Because = None, no_text_possible: bool = False) -> None:
     """Pages the first of the chain of an open alert again."""
     clinic = await people.clinic(unit, patient.clinic_id)
-    moved = domain.reminded(alert, unit.now, policy_for(clinic.zone), no_text_possible=no_text_possible)
+    moved = domain.reminded(alert, unit.now, policy_for(clinic), no_text_possible=no_text_possible)
     await _moved(unit, patient.clinic_id, patient.id, moved, because)
 
 
@@ -172,7 +172,7 @@ async def text_did_not_go(unit: Unit, alert_id: UUID, person_id: UUID | None) ->
 async def _escalate(unit: Unit, found: tuple[UUID, UUID, Alert], why: Why, because: Because) -> None:
     clinic_id, patient_id, alert = found
     clinic = await people.clinic(unit, clinic_id)
-    moved = domain.escalated(alert, unit.now, why, policy_for(clinic.zone))
+    moved = domain.escalated(alert, unit.now, why, policy_for(clinic))
     await _moved(unit, clinic_id, patient_id, moved, because)
 
 

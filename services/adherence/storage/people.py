@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,8 @@ class Clinic:
     zone: str = "UTC"
     chain: tuple[Member, ...] = ()
     crisis_chain: tuple[Member, ...] = ()
+    #: Its own, in place of the house's.
+    numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,12 @@ def _to_chain(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Member, ...]:
 
 async def clinic(unit: Unit, clinic_id: UUID) -> Clinic:
     row = (await unit.conn.execute(select(clinics).where(clinics.c.clinic_id == clinic_id))).first()
-    return Clinic() if row is None else Clinic(row.zone, _to_chain(row.chain), _to_chain(row.crisis_chain))
+    return Clinic() if row is None else Clinic(row.zone, _to_chain(row.chain), _to_chain(row.crisis_chain), row.numbers)
 
 
 async def put_clinic(unit: Unit, clinic_id: UUID, one: Clinic) -> None:
-    values = {"zone": one.zone, "chain": _to_rows(one.chain), "crisis_chain": _to_rows(one.crisis_chain)}
+    chains = {"chain": _to_rows(one.chain), "crisis_chain": _to_rows(one.crisis_chain)}
+    values = {"zone": one.zone, **chains, "numbers": dict(one.numbers)}
     statement = insert(clinics).values(clinic_id=clinic_id, **values)
     await unit.conn.execute(statement.on_conflict_do_update(index_elements=["clinic_id"], set_=values))
 

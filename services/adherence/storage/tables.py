@@ -50,6 +50,8 @@ clinics = Table(
     Column("zone", Text, nullable=False),
     Column("chain", JSONB, nullable=False),
     Column("crisis_chain", JSONB),
+    # The clinic's own numbers in place of defaults.toml [adherence].
+    Column("numbers", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     CheckConstraint("jsonb_typeof(chain) = 'array'", name="clinic_chain_is_a_list"),
 )
 

@@ -217,5 +217,15 @@ async def test_the_api_refuses_politely_and_the_page_holds_nothing_of_anybody(se
     refused = service.http.put("/adherence/clinic", json={"zone": "Mars/Base", "chain": [{"person": "a", "wait": "PT1S"}]})
     assert refused.status_code == 422
     assert "Mars" not in refused.text
+    clinic: dict[str, Any] = {"zone": "America/New_York", "chain": [{"person": "a"}]}
+    for numbers, element in (
+        ({"severity_crisis": "low"}, "numbers"),
+        ({"severity_missed_doses": "crisis"}, "numbers.severity_missed_doses"),
+        ({"low_from": "20:00", "low_until": "20:00"}, "numbers.low_until"),
+    ):
+        refused = service.http.put("/adherence/clinic", json=clinic | {"numbers": numbers})
+        assert (refused.status_code, refused.json()["element"]) == (422, element)
+    service.http.put("/adherence/clinic", json=clinic | {"numbers": {"default_wait": "PT10M"}}).raise_for_status()
+    assert service.http.get("/adherence/clinic").json()["chain"][0]["wait"] == "PT10M"
     paths = json.loads(service.without_a_key("/adherence/openapi.json").text)["paths"]
     assert {"/adherence/alerts", "/adherence/doses/{occurrence}/correct"} <= set(paths)
