@@ -4,11 +4,13 @@ text: the circuit opens, nothing is consumed, ops and the other services hear on
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from services.notifier.storage import clinics
 from services.notifier.storage.tables import channel_incident
 from shared.defaults import default
 from shared.events.base import stable_id
@@ -37,7 +39,7 @@ async def failed(unit: Unit, clinic_id: UUID, reason: str, code: int | None = No
     if opened.scalar_one_or_none() is None:
         await try_later(unit)
         return
-    _say(unit, clinic_id, new, reason, opened=True)
+    await _say(unit, clinic_id, new, reason, opened=True)
     details: dict[str, str | int] = {"reason": reason} if code is None else {"reason": reason, "code": code}
     await ops_say(unit, "channel-down", details, dedup=f"channel-down/{new}")
 
@@ -59,13 +61,14 @@ async def works(unit: Unit) -> None:
         )
     ).one_or_none()
     if row is not None:
-        _say(unit, row.clinic_id, row.id, row.reason, opened=False)
+        await _say(unit, row.clinic_id, row.id, row.reason, opened=False)
         await ops_say(unit, "channel-well", {"reason": row.reason}, dedup=f"channel-well/{row.id}")
 
 
-def _say(unit: Unit, clinic_id: UUID, incident: UUID, reason: str, *, opened: bool) -> None:
-    state = "opened" if opened else "cleared"
-    event = ChannelIncidentV1(
-        clinic_id=clinic_id, incident_id=incident, state="opened" if opened else "cleared", at=unit.now, reason=reason
-    )
-    unit.emit(event, event_id=stable_id(incident, state))
+async def _say(unit: Unit, noticed_by: UUID, incident: UUID, reason: str, *, opened: bool) -> None:
+    """To every clinic: they all text through the one account. Each hears of an incident of its own."""
+    state: Literal["opened", "cleared"] = "opened" if opened else "cleared"
+    for clinic_id in sorted({noticed_by, *await clinics.ids(unit)}):
+        own = stable_id(incident, clinic_id)
+        event = ChannelIncidentV1(clinic_id=clinic_id, incident_id=own, state=state, at=unit.now, reason=reason)
+        unit.emit(event, event_id=stable_id(own, state))

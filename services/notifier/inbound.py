@@ -8,17 +8,15 @@ takes too long (then Twilio may repeat, or the poll finds it). A STOP is answere
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 from time import monotonic
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 
+from services.notifier import under_way
 from services.notifier.domain.outcome import SID
 from services.notifier.hearing import Hearing, hear, keep_for_a_person
-from services.notifier.storage import messages
 from services.notifier.storage.heard import Inbound
 from services.notifier.webhook import Refused, Webhooks
 from shared.defaults import default
@@ -28,9 +26,6 @@ from shared.messaging.failures import Policy, policy_of
 from shared.runtime import Runtime
 
 _WITHIN: timedelta = default("notifier", "inbound_within")
-_STOP_WAITS: timedelta = default("notifier", "stop_waits")
-#: How often the wait for texts under way looks, machine seconds.
-_LOOK = 0.05
 _EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 
@@ -74,18 +69,6 @@ async def take(runtime: Runtime, text: Inbound) -> Hearing:
         return await keep_for_a_person(unit, text, home)
 
 
-async def drain(runtime: Runtime, contact_ids: Sequence[UUID], deadline: float) -> bool:
-    """Waits until no text to these contacts is under way, at most until `deadline` (monotonic). Whether none is. The opt-out has
-    committed: no further one can begin."""
-    while True:
-        async with runtime.unit() as unit:
-            if not await messages.attempting(unit, contact_ids):
-                return True
-        if monotonic() + _LOOK >= deadline:
-            return False
-        await asyncio.sleep(_LOOK)
-
-
 def router(runtime: Runtime, webhooks: Webhooks) -> APIRouter:
     routes = APIRouter(tags=["twilio"])
 
@@ -99,8 +82,8 @@ def router(runtime: Runtime, webhooks: Webhooks) -> APIRouter:
             return Response(status_code=refusal.status_code)
         except TimeoutError:
             return Response(status_code=503)
-        if heard.stop_for and not await drain(runtime, heard.stop_for, arrived + _STOP_WAITS.total_seconds()):
-            log.warning("a text was still under way when an opt-out was answered")
+        if heard.stop_for:
+            await under_way.drain(runtime, heard.stop_for, arrived)
         return Response(_EMPTY, media_type="application/xml")
 
     return routes

@@ -6,12 +6,13 @@ Names, numbers and texts go in and out here and nowhere else; errors name the el
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from services.notifier import enrolment
+from services.notifier import enrolment, under_way
 from services.notifier.http.bodies import (
     ContactLine,
     LabelBody,
@@ -117,9 +118,13 @@ def _texts(runtime: Runtime, routes: APIRouter) -> None:
 
     @routes.post("/patients/{patient}/opt-out", summary="The patient has told staff that they want no texts")
     async def opt_out(patient: str, body: ReasonBody, caller: Staff) -> Outcome:
+        """Answered once no text to the patient is under way, as a STOP is (at most 12 s)."""
+        arrived = monotonic()
         async with runtime.unit() as unit:
             known = await _of(unit, caller, patient_id(caller, patient), "patient")
-            return await did(unit, known, await wishes.opt_out(unit, known.id, "staff"))
+            done = await did(unit, known, await wishes.opt_out(unit, known.id, "staff"))
+        await under_way.drain(runtime, [known.id], arrived)
+        return done
 
     @routes.post("/patients/{patient}/opt-in", summary="The patient has told staff that they want the texts again")
     async def opt_in(patient: str, body: ReasonBody, caller: Staff) -> Outcome:

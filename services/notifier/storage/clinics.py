@@ -49,6 +49,11 @@ async def clinic(unit: Unit, clinic_id: UUID) -> Clinic | None:
     return (await clinics(unit, (clinic_id,))).get(clinic_id)
 
 
+async def ids(unit: Unit) -> list[UUID]:
+    """Every clinic that has settings."""
+    return list((await unit.conn.execute(select(clinic_settings.c.clinic_id))).scalars())
+
+
 async def clinics_of_sender(unit: Unit, sender: str) -> list[Clinic]:
     """The clinics that text from that number of ours."""
     rows = await unit.conn.execute(

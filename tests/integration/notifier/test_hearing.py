@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import func, select
 from twilio.request_validator import RequestValidator
 
-from services.notifier import crisis_watch, inbound
+from services.notifier import crisis_watch, under_way
 from services.notifier.handlers.crisis import FIRES
 from services.notifier.hearing import hear
 from services.notifier.inbound_poll import InboundPass
@@ -530,4 +530,4 @@ async def test_no_text_or_number_in_events_rows_or_logs(bench: Bench, door: Door
 def test_the_numbers_are_the_charters() -> None:
     assert default("notifier", "stop_waits") == timedelta(seconds=12)
     assert default("notifier", "inbound_within") == timedelta(seconds=8)
-    assert timedelta(seconds=12) == inbound._STOP_WAITS
+    assert timedelta(seconds=12) == under_way.WAITS

@@ -8,20 +8,24 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from sqlalchemy import select
 
-from services.notifier import enrolment
+from services.notifier import channel, enrolment
 from services.notifier.hearing import hear
 from services.notifier.http.bodies import PatientBody
 from services.notifier.storage import clinics, contact_rows, contacts
 from services.notifier.storage.heard import Inbound
-from services.notifier.storage.hearing_tables import open_question
+from services.notifier.storage.hearing_tables import clinic_settings, open_question
 from services.notifier.storage.messages import Message
+from services.notifier.storage.tables import message
 from shared.events.adherence import AlertAcknowledgedV1, AlertEscalatedV1
 from shared.events.base import stable_id
 from shared.events.due import DueWithdrawnV1
+from shared.identity import bootstrap
 from tests.integration.notifier.bench import CLINIC, LINE, START, Bench, Someone
+from tests.integration.notifier.conftest import Place
 from tests.integration.notifier.test_gate import alert, raised
 
 pytestmark = pytest.mark.anyio
@@ -196,3 +200,47 @@ async def test_a_stop_counts_for_whoever_is_put_on_the_number_at_that_moment(ben
     async with bench.runtime.unit() as unit:
         known = await contact_rows.some(unit, [first.id, newcomer])
     assert [each.opted_out for each in known.values()] == [True, True]
+
+
+# --- staff take an opt-out; the channel is everybody's --------------------------------------------------------------------------
+
+
+async def test_an_opt_out_by_staff_is_answered_once_no_text_is_under_way(bench: Bench, place: Place) -> None:
+    patient = await bench.patient()
+    dose = bench.dose(patient)
+    await bench.hear(dose)
+    await state(bench, dose.occurrence_id, "attempting")
+    async with bench.runtime.unit() as unit:
+        await bootstrap(unit.conn, "notifier", CLINIC, "spk_key-of-this-test", unit.now)
+    headers = {"Authorization": "Bearer spk_key-of-this-test"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place.web_port}", headers=headers, timeout=20) as http:
+        path = f"/notifier/patients/{patient.id}/opt-out"
+        waiting = asyncio.create_task(http.post(path, json={"reason": "told at the desk"}))
+        done, _ = await asyncio.wait({waiting}, timeout=1)
+        async with bench.runtime.unit() as unit:
+            assert (await contact_rows.needed(unit, patient.id)).opted_out
+        assert not done
+        await state(bench, dose.occurrence_id, "accepted")
+        assert (await asyncio.wait_for(waiting, 5)).status_code == 200
+
+
+async def state(bench: Bench, occurrence: UUID, to: str) -> None:
+    async with bench.runtime.unit() as unit:
+        mine = message.update().where(message.c.occurrence_id == occurrence)
+        await unit.conn.execute(mine.values(state=to, epoch=message.c.epoch + 1))
+
+
+async def test_every_clinic_hears_that_the_channel_is_down(bench: Bench) -> None:
+    """They text through one account; silence meanwhile is no patient's, whichever clinic's text found it out."""
+    other = stable_id("clinic", "another")
+    async with bench.runtime.unit() as unit:
+        settings: dict[str, Any] = {"name": "D", "zone": "UTC", "country": "US", "sender": LINE, "language": "en"}
+        await unit.conn.execute(clinic_settings.insert().values(clinic_id=other, **settings, changed_at=unit.now))
+        await channel.failed(unit, CLINIC, "unreachable")
+    async with bench.runtime.unit() as unit:
+        await channel.works(unit)
+    said = await bench.said("channel-incident")
+    assert {(each["clinic_id"], each["state"]) for each in said} == {
+        (str(clinic), state) for clinic in (CLINIC, other) for state in ("opened", "cleared")
+    }
+    assert len({each["incident_id"] for each in said}) == 2
