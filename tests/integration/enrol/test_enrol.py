@@ -67,11 +67,11 @@ def test_the_examples_go_in_and_again_change_nothing(clinic: Clinic) -> None:
         "Practitioner/dr-haddad": "enrolled",
         "patient/maya": "enrolled",
         "medicine/maya-morning": "enrolled",
-        "Patient/theo": "enrolled",
-        "Consent/theo-texts": "enrolled",
-        "MedicationRequest/theo-sertraline": "enrolled",
-        "MedicationRequest/theo-hydroxyzine": "enrolled",
-        "MedicationRequest/theo-gabapentin": "refused",
+        "Patient/leo": "enrolled",
+        "Consent/leo-texts": "enrolled",
+        "MedicationRequest/leo-sertraline": "enrolled",
+        "MedicationRequest/leo-hydroxyzine": "enrolled",
+        "MedicationRequest/leo-gabapentin": "refused",
     }
     for row in first.rows:
         assert list(row) == FIELDS
@@ -82,8 +82,8 @@ def test_the_examples_go_in_and_again_change_nothing(clinic: Clinic) -> None:
     assert again.code == 1
     assert set(again.outcomes().values()) == {"unchanged", "refused"}
     assert clinic.get("/scheduler/patients/maya/plan").body["plan_version"] == 1
-    theo = clinic.get("/scheduler/patients/theo/plan").body
-    assert sorted(one["id"] for one in theo["medicines"].values()) == ["theo-hydroxyzine", "theo-sertraline"]
+    leo = clinic.get("/scheduler/patients/leo/plan").body
+    assert sorted(one["id"] for one in leo["medicines"].values()) == ["leo-hydroxyzine", "leo-sertraline"]
 
 
 def test_the_documents_own_example_goes_in(clinic: Clinic) -> None:
