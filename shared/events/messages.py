@@ -140,6 +140,11 @@ class MessageEvent(Event):
     reply_id: UUID | None = None
     plan_version: int | None = None
 
+    @property
+    def passes_parking(self) -> bool:
+        """What became of a page or of a safe reply decides who is asked next: it waits behind nothing."""
+        return self.kind in ("alert", "safe-reply")
+
 
 class MessageSentV1(MessageEvent):
     """The provider accepted it."""
@@ -198,6 +203,11 @@ class ReplyReceivedV1(Event):
     score: int | None = None
     #: Why a dose was skipped, where said.
     reason: Slug | None = None
+
+    @property
+    def passes_parking(self) -> bool:
+        """A clinician's answer to an alert: without it everybody in the chain would go on being paged."""
+        return self.about == "alert"
 
 
 class RiskHeardV1(Event):

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -24,6 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.notifier.domain.disposition import Disposition
+from services.notifier.domain.standing import How
 from services.notifier.storage import METADATA
 
 
@@ -38,24 +42,6 @@ def _id() -> UUID:  # type: ignore[type-arg]
 def _one_of(column: str, *values: str) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
-
-#: What an inbound text turned out to be; each has exactly one.
-DISPOSITIONS = (
-    "risk",
-    "opt-out",
-    "opt-in",
-    "help",
-    "answer",
-    "alert-answer",
-    "pause-texts",
-    "resume-texts",
-    "preference",
-    "side-effect",
-    "wrong-number",
-    "not-understood",
-    "unknown-number",
-)
-HOWS = ("keyword", "own-words", "provider", "staff")
 
 contact = Table(
     "contact",
@@ -138,7 +124,7 @@ opt_signal = Table(
     Column("at", _instant()),
     Column("recorded_at", _instant(), nullable=False),
     CheckConstraint(_one_of("way", "out", "in"), name="opt_signal_way"),
-    CheckConstraint(_one_of("how", *HOWS), name="opt_signal_how"),
+    CheckConstraint(_one_of("how", *get_args(How)), name="opt_signal_how"),
     UniqueConstraint("id", "contact_id", name="opt_signal_once"),
     Index("opt_signal_by_contact", "contact_id"),
 )
@@ -202,7 +188,7 @@ inbound = Table(
     Column("read_at", _instant()),
     UniqueConstraint("id", name="inbound_id"),
     UniqueConstraint("sid", name="inbound_sid"),
-    CheckConstraint(_one_of("disposition", *DISPOSITIONS), name="inbound_disposition"),
+    CheckConstraint(_one_of("disposition", *get_args(Disposition)), name="inbound_disposition"),
     CheckConstraint(_one_of("came_by", "webhook", "poll"), name="inbound_came_by"),
     Index("inbound_by_number", "number_index", "received_at"),
     Index("inbound_by_contact", "contact_id", "received_at"),

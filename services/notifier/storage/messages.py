@@ -199,19 +199,6 @@ async def attempting(unit: Unit, contact_ids: Collection[UUID]) -> int:
     return int((await unit.conn.execute(statement)).scalar_one())
 
 
-async def went_since(unit: Unit, contact_id: UUID, kinds: Collection[MessageKind], since: datetime) -> int:
-    """How many texts of these kinds have gone (or may have gone) to a person, or wait to go, since an instant: the bound on
-    answers to an auto-responder."""
-    counted = (*MAY_HAVE_LEFT, "queued")
-    statement = select(func.count()).where(
-        message.c.contact_id == contact_id,
-        message.c.kind.in_(kinds),
-        message.c.state.in_(counted),
-        message.c.created_at > since,
-    )
-    return int((await unit.conn.execute(statement)).scalar_one())
-
-
 async def listed(
     unit: Unit, clinic_id: UUID, *, patient_id: UUID | None = None, sid: str | None = None, limit: int = 500
 ) -> Sequence[tuple[Message, str | None, datetime | None]]:

@@ -109,9 +109,12 @@ async def mark_suspect(unit: Unit, contact_id: UUID, why: SuspectWhy) -> UUID | 
 async def pause(
     unit: Unit, contact_id: UUID, by: Literal["by-patient", "by-staff", "crisis"], until: datetime | None
 ) -> UUID | None:
-    """Pauses the texts, never the prescription. A crisis pause has no end but a clinician's, and no other pause replaces it."""
+    """Pauses the texts, never the prescription. A crisis pause has no end but a clinician's, and no other pause replaces it; a
+    pause by staff is not shortened by the patient's."""
     known = await one(unit, contact_id)
     if known is None or (known.texts_paused == "crisis" and by != "crisis"):
+        return None
+    if by == "by-patient" and known.pause_at(unit.now) == "by-staff" and _ends_sooner(until, known.paused_until):
         return None
     if known.texts_paused == by and known.paused_until == until:
         return None
@@ -121,6 +124,11 @@ async def pause(
     else:
         await unit.drop_work(PAUSE_OVER, str(contact_id))
     return say(unit, TextsPausedV1, now)
+
+
+def _ends_sooner(one: datetime | None, other: datetime | None) -> bool:
+    """Of two ends of a pause; None is no end."""
+    return one is not None and (other is None or one < other)
 
 
 async def resume(unit: Unit, contact_id: UUID, *, of_crisis: bool = False) -> UUID | None:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from services.notifier import channel, enrolment
 from services.notifier.hearing import hear
 from services.notifier.http.bodies import PatientBody
-from services.notifier.storage import clinics, contact_rows, contacts
+from services.notifier.storage import clinics, contact_rows, contacts, wishes
 from services.notifier.storage.heard import Inbound
 from services.notifier.storage.hearing_tables import clinic_settings, open_question
 from services.notifier.storage.messages import Message
@@ -244,3 +244,15 @@ async def test_every_clinic_hears_that_the_channel_is_down(bench: Bench) -> None
         (str(clinic), state) for clinic in (CLINIC, other) for state in ("opened", "cleared")
     }
     assert len({each["incident_id"] for each in said}) == 2
+
+
+async def test_a_patients_pause_does_not_shorten_the_one_that_staff_have_put(bench: Bench) -> None:
+    """Three days of PAUSE over an admission without an end would have begun the texts again on the ward."""
+    patient = await bench.patient()
+    for by, until in (("by-staff", None), ("by-patient", bench.now + timedelta(days=3))):
+        async with bench.runtime.unit() as unit:
+            await unit.lock(patient.id)
+            await wishes.pause(unit, patient.id, by, until)  # type: ignore[arg-type]
+    async with bench.runtime.unit() as unit:
+        known = await contact_rows.needed(unit, patient.id)
+    assert (known.texts_paused, known.paused_until) == ("by-staff", None)
