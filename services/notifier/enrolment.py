@@ -26,7 +26,9 @@ async def put_patient(unit: Unit, clinic_id: UUID, patient_id: UUID, body: Patie
     """Creates or changes a patient's contact. Raises DomainError naming the element; nothing is kept then."""
     of_clinic = await clinic_of(unit, clinic_id)
     wanted = wanted_of_patient(of_clinic, body)
-    await _lock(unit, patient_id, wanted)
+    # The number it is put on as well: a STOP from there counts for this patient, whichever commits first.
+    number = wanted.get("number")
+    await unit.lock(patient_id, *([number_key(number_index(unit, number))] if number else []))
     known = own(await contact_rows.one(unit, patient_id), clinic_id, "patient")
     consented = body.consent.model_dump() if body.consent else None
     if known is None:
@@ -56,8 +58,8 @@ def wanted_of_patient(of_clinic: Clinic, body: PatientBody) -> dict[str, Any]:
 async def put_person(unit: Unit, clinic_id: UUID, person_id: UUID, body: PersonBody) -> Outcome:
     """Creates or changes a member of the care team."""
     of_clinic = await clinic_of(unit, clinic_id)
+    await unit.lock(person_id)
     wanted = wanted_of_person(of_clinic, body)
-    await _lock(unit, person_id, wanted)
     known = own(await contact_rows.one(unit, person_id), clinic_id, "care-team")
     if known is None:
         return (await newcomers.create(unit, clinic_id, "care-team", [Newcomer(person_id, wanted)]))[person_id]
@@ -75,12 +77,6 @@ def wanted_of_person(of_clinic: Clinic, body: PersonBody) -> dict[str, Any]:
     if "phone" in body.model_fields_set:
         wanted["number"] = e164(body.phone, country=of_clinic.country, element="phone") if body.phone else None
     return wanted
-
-
-async def _lock(unit: Unit, contact_id: UUID, wanted: dict[str, Any]) -> None:
-    """The contact and the number it is put on: a STOP from that number counts for the contact, whichever commits first."""
-    number = wanted.get("number")
-    await unit.lock(contact_id, *([number_key(number_index(unit, number))] if number else []))
 
 
 async def clinic_of(unit: Unit, clinic_id: UUID) -> Clinic:
