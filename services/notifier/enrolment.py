@@ -22,13 +22,19 @@ from shared.messaging.unit import Unit
 _PREFERENCES = frozenset({"language", "privacy", "alias"})
 
 
+async def put_one_patient(unit: Unit, clinic_id: UUID, patient_id: UUID, body: PatientBody) -> Outcome:
+    """As `put_patient`, in a transaction of its own: locks the number as well as the patient, so that a STOP from there counts for
+    this patient, whichever commits first."""
+    number = wanted_of_patient(await clinic_of(unit, clinic_id), body).get("number")
+    await unit.lock(patient_id, *([number_key(number_index(unit, number))] if number else []))
+    return await put_patient(unit, clinic_id, patient_id, body)
+
+
 async def put_patient(unit: Unit, clinic_id: UUID, patient_id: UUID, body: PatientBody) -> Outcome:
     """Creates or changes a patient's contact. Raises DomainError naming the element; nothing is kept then."""
     of_clinic = await clinic_of(unit, clinic_id)
     wanted = wanted_of_patient(of_clinic, body)
-    # The number it is put on as well: a STOP from there counts for this patient, whichever commits first.
-    number = wanted.get("number")
-    await unit.lock(patient_id, *([number_key(number_index(unit, number))] if number else []))
+    await unit.lock(patient_id)
     known = own(await contact_rows.one(unit, patient_id), clinic_id, "patient")
     consented = body.consent.model_dump() if body.consent else None
     if known is None:

@@ -62,7 +62,7 @@ def _put(runtime: Runtime, routes: APIRouter) -> None:
     @routes.put("/patients/{patient}", summary="Put a patient's contact, preferences and consent")
     async def put_patient(patient: str, body: PatientBody, caller: Staff) -> Outcome:
         async with runtime.unit() as unit:
-            return await enrolment.put_patient(unit, caller.clinic_id, patient_id(caller, patient), body)
+            return await enrolment.put_one_patient(unit, caller.clinic_id, patient_id(caller, patient), body)
 
     @routes.put("/people/{person}", summary="Put a member of the care team")
     async def put_person(person: str, body: PersonBody, caller: Staff) -> Outcome:

@@ -193,7 +193,7 @@ async def test_a_stop_counts_for_whoever_is_put_on_the_number_at_that_moment(ben
             await hear(unit, stop, CLINIC)
 
     async with bench.runtime.unit() as unit:
-        await enrolment.put_patient(unit, CLINIC, newcomer, body)
+        await enrolment.put_one_patient(unit, CLINIC, newcomer, body)
         hearing = asyncio.create_task(stopped())
         await asyncio.wait([hearing], timeout=0.5)
     await hearing
