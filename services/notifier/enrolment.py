@@ -23,7 +23,7 @@ _PREFERENCES = frozenset({"language", "privacy", "alias"})
 
 
 async def put_one_patient(unit: Unit, clinic_id: UUID, patient_id: UUID, body: PatientBody) -> Outcome:
-    """As `put_patient`, in a transaction of its own: locks the number as well as the patient, so that a STOP from there counts for
+    """As `put_patient`, alone in its transaction: locks the number as well as the patient, so that a STOP from there counts for
     this patient, whichever commits first."""
     number = wanted_of_patient(await clinic_of(unit, clinic_id), body).get("number")
     await unit.lock(patient_id, *([number_key(number_index(unit, number))] if number else []))
