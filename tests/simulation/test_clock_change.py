@@ -11,9 +11,7 @@ from tests.simulation.clinic import Clinic, Patient
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("zone", "wall", "expected"), [("America/New_York", "08:00", "08:00"), ("Europe/Berlin", "02:30", "02:30")]
-)
+@pytest.mark.parametrize(("zone", "wall"), [("America/New_York", "08:00"), ("Europe/Berlin", "02:30")])
 def test_the_planned_minute_once_a_day_over_a_clock_change(clinic_alone: Clinic, zone: str, wall: str) -> None:
     """02:30 does not exist on the day that clocks go forward: there it goes at 03:30, as far past the gap as it lay in it."""
     patient = clinic_alone.patient(zone)
