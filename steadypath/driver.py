@@ -18,6 +18,8 @@ from shared.clock import ClockPage
 from steadypath.snapshot import Snapshot, moved, not_quiet, still_working
 
 PATIENCE_SECONDS = 60.0
+#: Asked with every part's snapshot whenever a moment has been carried through.
+Stop = Callable[[Mapping[str, Snapshot]], bool]
 _STEP = aiohttp.ClientTimeout(total=30, connect=5)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 
@@ -76,10 +78,13 @@ class Driver:
     def now(self) -> datetime:
         return self._page.now()
 
-    async def advance_to(self, target: datetime) -> Advanced:
-        """Carry through everything due until `target` (aware). Raises PastError, NotQuietError."""
+    async def advance_to(self, target: datetime, *, stop: Stop = lambda _: False) -> Advanced:
+        """Carry through everything due until `target` (aware), or until `stop` says so after a moment that was carried through.
+
+        Raises PastError, NotQuietError.
+        """
         async with self._one:
-            return await self._until(target)
+            return await self._until(target, stop)
 
     async def advance_by(self, amount: timedelta) -> Advanced:
         """As `advance_to`, from where time stands when its turn comes."""
@@ -98,11 +103,11 @@ class Driver:
         async with self._one:
             return _answer(self.now, await self._settle())
 
-    async def _until(self, target: datetime) -> Advanced:
+    async def _until(self, target: datetime, stop: Stop = lambda _: False) -> Advanced:
         if target < self.now:
             raise PastError
         latest = await self._settle()
-        while self.now < target:
+        while self.now < target and not stop(latest):
             moment = _next_moment(latest.values(), after=self.now)
             self._page.set(target if moment is None else min(moment, target))
             latest = await self._settle(last=self.now == target)

@@ -30,12 +30,14 @@ class ConsentGiven:
 class Setting:
     """What the reading needs beside the file. `today` is the clinic's local clinical date.
 
+    `assumed_zone`: of patients of whom no file says one (a rehearsal's --zone); enrolment assumes none.
     `routines`: the routines that are known of patients, by their external id (word of the day -> "HH:MM").
     """
 
     today: date
     country: str = "US"
     zone: str | None = "America/New_York"
+    assumed_zone: str | None = None
     consent: ConsentGiven | None = None
     routines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 

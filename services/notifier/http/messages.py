@@ -21,7 +21,8 @@ _READERS = requires("prescriber", "therapist", "coordinator", "ops", "service")
 
 class MessageOut(BaseModel):
     """`at`: when its sending began, else when it came to what it is; clinical, UTC. `cause` is the name of the event that
-    caused the text ("dose-due") and `cause_id` its id. `person`: the member of the care team it was for, null for the patient."""
+    caused the text ("dose-due") and `cause_id` its id. `patient`: whom it is about; `person`: the member of the care team it was
+    for, null for the patient."""
 
     id: UUID
     at: datetime
@@ -33,6 +34,7 @@ class MessageOut(BaseModel):
     why: str | None
     occurrence: UUID | None
     alert: UUID | None
+    patient: UUID | None
     person: UUID | None
     not_before: datetime
     useful_until: datetime
@@ -50,6 +52,7 @@ def _out(text: Message, sid: str | None, began: datetime | None) -> MessageOut:
         why=text.why or text.waits_for,
         occurrence=text.occurrence_id,
         alert=text.alert_id,
+        patient=text.patient_id,
         person=text.person_id,
         not_before=text.not_before,
         useful_until=text.useful_until,
@@ -64,9 +67,11 @@ def router(runtime: Runtime) -> APIRouter:
         caller: Annotated[Caller, Depends(_READERS)],
         patient: Annotated[str, Query(max_length=64)],
         limit: Annotated[int, Query(ge=1, le=2000)] = 500,
+        before: Annotated[UUID | None, Query(description="The oldest text of the page before: for those who came earlier.")] = None,
     ) -> list[MessageOut]:
         async with runtime.unit() as unit:
-            found = await messages.listed(unit, caller.clinic_id, patient_id=patient_id(caller, patient), limit=limit)
+            whose = patient_id(caller, patient)
+            found = await messages.listed(unit, caller.clinic_id, patient_id=whose, before=before, limit=limit)
         return [_out(*each) for each in found]
 
     @routes.get("/messages/by-sid/{sid}", summary="The text of a provider's SID")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.message import MAY_HAVE_LEFT, MessageDraft, MessageKind, MessageState, may_move
@@ -200,9 +200,16 @@ async def attempting(unit: Unit, contact_ids: Collection[UUID]) -> int:
 
 
 async def listed(
-    unit: Unit, clinic_id: UUID, *, patient_id: UUID | None = None, sid: str | None = None, limit: int = 500
+    unit: Unit,
+    clinic_id: UUID,
+    *,
+    patient_id: UUID | None = None,
+    sid: str | None = None,
+    before: UUID | None = None,
+    limit: int = 500,
 ) -> Sequence[tuple[Message, str | None, datetime | None]]:
-    """Texts of a patient or of a SID in one clinic, oldest first, each with its SID and when its attempt began."""
+    """Texts of a patient or of a SID in one clinic, each with its SID and when its attempt began: the last ones (those before the
+    text `before`, where given), oldest first."""
     live = and_(attempt.c.message_id == message.c.id, attempt.c.outcome.not_in(("not-begun", "not-sent")))
     statement = select(*COLUMNS, attempt.c.sid.label("provider_sid"), attempt.c.started_at).outerjoin(attempt, live)
     statement = statement.where(message.c.clinic_id == clinic_id)
@@ -210,7 +217,10 @@ async def listed(
         statement = statement.where(message.c.patient_id == patient_id)
     if sid is not None:
         statement = statement.where(attempt.c.sid == sid)
-    rows = await unit.conn.execute(statement.order_by(message.c.created_at.desc(), message.c.id).limit(limit))
+    if before is not None:
+        place = select(message.c.created_at).where(message.c.id == before).scalar_subquery()
+        statement = statement.where(tuple_(message.c.created_at, message.c.id) < tuple_(place, before))
+    rows = await unit.conn.execute(statement.order_by(message.c.created_at.desc(), message.c.id.desc()).limit(limit))
     return [(message_of(row), row.provider_sid, row.started_at) for row in reversed(rows.all())]
 
 

@@ -142,7 +142,7 @@ class _PatientReader:
         self.rows: list[Row] = []
         self.needs: list[Need] = []
         self.contact: Body | None = None
-        self.zone: str | None = None
+        self.zone = setting.assumed_zone  # a Patient in the files says more
         self.requests: list[tuple[Entry, Request]] = []
 
     def read(self) -> PatientIntake:

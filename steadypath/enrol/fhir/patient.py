@@ -80,10 +80,10 @@ def _country(patient: Json, setting: Setting) -> str | None:
 
 
 def _zone(patient: Json, country: str | None, setting: Setting) -> str | None:
-    """HL7's extension, else the clinic's zone for who lives in the clinic's country."""
+    """HL7's extension, else the one to assume, else the clinic's zone for who lives in the clinic's country."""
     stated = [one for one, _ in node.children(patient, "extension", _TYPE) if one.get("url") == TIMEZONE]
     if not stated:
-        return setting.zone if country == setting.country else None
+        return setting.assumed_zone or (setting.zone if country == setting.country else None)
     zone = stated[0].get("valueCode")
     if len(stated) > 1 or not isinstance(zone, str) or zone not in zone_names():
         raise Refusal("Patient.extension(timezone).valueCode", "This is no time zone.", "one IANA zone such as America/New_York")
