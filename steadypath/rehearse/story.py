@@ -14,9 +14,13 @@ Status = Literal["sent", "withheld", "expired"]
 
 @dataclass(frozen=True)
 class Text:
-    """One text of the clinic, or one that did not go. `at` is aware, in the recipient's own `zone` (IANA); where nothing left it is
-    when that was decided. `kind` is the event that caused it ("dose-due"); `patient` the file's id, None for a text about the
-    clinic as a whole; `text` as sent, None where nothing left; `why` one sentence."""
+    """One text of the clinic, or one that did not go.
+
+    `at` is aware, in the recipient's own `zone` (IANA); where nothing left it is when that was decided. `kind` is the event that
+    caused it ("dose-due"); `patient` the file's id, None for a text about the clinic as a whole; `text` as sent, None where
+    nothing left; `why` one sentence. `answer`: it answers what the patient has just written, so that the daily cap does not
+    count it.
+    """
 
     at: datetime
     zone: str
@@ -26,6 +30,7 @@ class Text:
     text: str | None
     status: Status
     why: str
+    answer: bool = False
 
     def as_json(self) -> dict[str, object]:
         """The keys of DESIGN.md 6."""
@@ -61,8 +66,8 @@ class Rehearsed:
 
 @dataclass(frozen=True)
 class Story:
-    """The whole. `first_day` is local to each patient. `assumed`: sentences on what the files do not say and the rehearsal made up.
-    `texts` and `replies` are in time order."""
+    """The whole. `first_day` is local to each patient. `assumed`: sentences on what the files do not say and the rehearsal made
+    up. `texts` and `replies` are in time order."""
 
     first_day: date
     weeks: int
