@@ -25,7 +25,7 @@ def render(story: Story) -> str:
         f"Rehearsal: {words.period(shown)}. Times are each patient's own.",
         *(_overview(shown.calendars) if len(shown.calendars) > 1 else ()),
         *(line for calendar in shown.calendars for line in _calendar(calendar)),
-        *_section("Not about one patient of this rehearsal", _one_by_one(shown.elsewhere)),
+        *_section("Not about one patient of this rehearsal", _one_by_one(shown.elsewhere, named=True)),
         *_section("Assumed, as the files do not say it", _paragraphs(story.assumed)),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -83,8 +83,7 @@ def _row(week: Week) -> Iterator[str]:
 
 
 def _same(week: Week, earlier: int) -> Iterator[str]:
-    first, last = week.days[0].date, week.days[-1].date
-    dates = f"{words.short_day(first)} to {words.short_day(last)}: as week {earlier}"
+    dates = f"{words.span(week.days[0].date, week.days[-1].date)}, as week {earlier}"
     yield ""
     yield _padded(f"Week {week.number}", _LABEL) + _padded(dates, 7 * _CELL) + _against_cap(week)[0]
 
@@ -140,12 +139,12 @@ def _groups(groups: Iterable[Group]) -> Iterator[str]:
             yield from _wrapped(f"   {why}", "   ")
 
 
-def _one_by_one(entries: Iterable[Entry]) -> Iterator[str]:
+def _one_by_one(entries: Iterable[Entry], named: bool = False) -> Iterator[str]:
     for entry in entries:
         what = entry.what
-        about = f", about {legible(what.patient)}" if what.patient is not None and entry.mark.name == "reply" else ""
-        state = f", {words.fate(entry)}" if words.fate(entry) else ""
-        yield f"{entry.mark.letter}  {words.own_when(entry)}  {legible(entry.mark.word)}{about}{state}"
+        about = f"about {legible(what.patient)}" if named and what.patient is not None else ""
+        label = ", ".join(filter(None, (legible(entry.mark.word), about, words.fate(entry))))
+        yield f"{entry.mark.letter}  {words.own_when(entry)}  {label}"
         if what.text is not None:
             yield from _quoted(what.text)
         if isinstance(what, Text) and what.why:

@@ -36,6 +36,12 @@ def short_day(day: date) -> str:
     return f"{day.day} {day:%b}"
 
 
+def span(first: date, last: date) -> str:
+    """ "8–14 Feb", "29 Mar – 4 Apr" """
+    together = (first.year, first.month) == (last.year, last.month)
+    return f"{first.day}–{short_day(last)}" if together else f"{short_day(first)} – {short_day(last)}"
+
+
 def long_day(day: date) -> str:
     """ "Mon 23 Nov 2026" """
     return f"{day:%a} {short_day(day)} {day.year}"
