@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.notifier import patient_effects, staff_effects
-from services.notifier.domain import risk
+from services.notifier import patient_effects, staff_effects, strangers
 from services.notifier.domain.conversation import Binding, OpenQuestion, Windows, bind
 from services.notifier.domain.disposition import Disposition, judge
 from services.notifier.domain.message import MAY_HAVE_LEFT
 from services.notifier.domain.parse import Words, words
 from services.notifier.storage import contact_rows, conversations, heard, messages, plans
-from services.notifier.storage.clinics import Clinic, clinics_of_sender
+from services.notifier.storage.clinics import Clinic, clinic, clinics_of_sender
 from services.notifier.storage.contact_rows import Contact
 from services.notifier.storage.heard import Inbound
+from services.notifier.storage.strangers import number_id
 from shared.defaults import default
 from shared.messaging.unit import Unit
 from shared.ops import ops_say
@@ -41,19 +41,24 @@ async def hear(unit: Unit, text: Inbound, home_clinic: UUID) -> Hearing:
     came to a number which no clinic has."""
     ours = await clinics_of_sender(unit, text.to)
     index = contact_rows.number_index(unit, text.sender)
-    people = await _locked(unit, index, ours)
+    people = await _locked(unit, index, ours, home_clinic)
     clinic_id = people[0].clinic_id if people else ours[0].clinic_id if ours else home_clinic
     if not await heard.store(unit, text, clinic_id, [known.id for known in people]):
         return Hearing(new=False, stop_for=[known.id for known in people if known.opted_out])
     await contact_rows.heard_from(unit, [known.id for known in people], text.written_at(unit.now))
-    disposition = await _dispose(unit, text, people, next((each for each in ours if each.clinic_id == clinic_id), None))
+    if not people:
+        disposition = await strangers.heard(unit, text, words(text.body), clinic_id, await clinic(unit, clinic_id))
+        return Hearing(True, disposition, [number_id(clinic_id, index)] if disposition == "opt-out" else ())
+    disposition = await _dispose(unit, text, people, await clinic(unit, clinic_id))
     stopped = disposition in ("opt-out", "wrong-number") or await _ended_by(unit, text, people)
     return Hearing(True, disposition, [known.id for known in people] if stopped else ())
 
 
 async def keep_for_a_person(unit: Unit, text: Inbound, home_clinic: UUID) -> Hearing:
     """The way out where our own code fails on a text: it is stored, a person reads it, and ops hears."""
-    people = await _locked(unit, contact_rows.number_index(unit, text.sender), await clinics_of_sender(unit, text.to))
+    people = await _locked(
+        unit, contact_rows.number_index(unit, text.sender), await clinics_of_sender(unit, text.to), home_clinic
+    )
     clinic_id = people[0].clinic_id if people else home_clinic
     if not await heard.store(unit, text, clinic_id, [known.id for known in people]):
         return Hearing(new=False)
@@ -66,11 +71,13 @@ async def keep_for_a_person(unit: Unit, text: Inbound, home_clinic: UUID) -> Hea
     return Hearing(True, "not-understood")
 
 
-async def _locked(unit: Unit, index: bytes, ours: Sequence[Clinic]) -> list[Contact]:
-    """Everybody with that number, under their locks. The number itself is locked too: two texts of a stranger come one by one."""
+async def _locked(unit: Unit, index: bytes, ours: Sequence[Clinic], home_clinic: UUID) -> list[Contact]:
+    """Everybody with that number, under their locks. The number itself is locked too: two texts of a stranger come one by one,
+    and an opt-out of theirs and a safe reply to them see each other."""
     in_clinics = [each.clinic_id for each in ours]
     seen = await contact_rows.by_number(unit, index, in_clinics)
-    await unit.lock(contact_rows.number_key(index), *(known.id for known in seen))
+    strangers_ids = [number_id(each, index) for each in in_clinics or [home_clinic]]
+    await unit.lock(contact_rows.number_key(index), *strangers_ids, *(known.id for known in seen))
     return await contact_rows.by_number(unit, index, in_clinics)
 
 
@@ -83,8 +90,6 @@ async def _dispose(unit: Unit, text: Inbound, people: Sequence[Contact], of_clin
     said = words(text.body)
     staff = [known for known in people if not known.is_patient]
     patients = [known for known in people if known.is_patient]
-    if not people:
-        return await _stranger(unit, text, said, of_clinic)
     if staff and (not patients or await staff_effects.is_about_alert(unit, said, staff)):
         return await staff_effects.heard(unit, text, said, staff[0], of_clinic)
     binding = await _binding(unit, said, patients, text.written_at(unit.now))
@@ -92,15 +97,6 @@ async def _dispose(unit: Unit, text: Inbound, people: Sequence[Contact], of_clin
     judged = judge(said, text.opt_out_type, binding, pause)
     await patient_effects.carry_out(unit, text, judged, patients, staff)
     return judged.disposition
-
-
-async def _stranger(unit: Unit, text: Inbound, said: Words, of_clinic: Clinic | None) -> Disposition:
-    """An unknown number gets no text (R48). Its words are kept for a person; risk wording goes to the crisis contact at once."""
-    category = risk.hear(said)
-    await heard.settle(unit, text.id, "unknown-number", risk=category)
-    if category is not None:
-        await staff_effects.tell_crisis_contact(unit, text, of_clinic)
-    return "unknown-number"
 
 
 async def _binding(unit: Unit, said: Words, patients: Sequence[Contact], at: datetime) -> Binding | None:

@@ -13,7 +13,7 @@ from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.gate import Limits, Situation, Switch
 from services.notifier.domain.message import MessageKind
 from services.notifier.domain.quiet import day_bounds, is_quiet, is_zone
-from services.notifier.storage import alerts, attempts, contacts, messages, plans
+from services.notifier.storage import alerts, attempts, contacts, messages, plans, strangers
 from services.notifier.storage.messages import WITHDRAWN, Message
 from services.notifier.storage.plans import PlanState
 from shared.defaults import default
@@ -166,7 +166,7 @@ async def read(unit: Unit, texts: Sequence[Message]) -> Group:
         recent.setdefault(contact, []).append((kind, at))
     return Group(
         now=unit.now,
-        facts=await contacts.gate_facts(unit, sorted(people)),
+        facts=await contacts.gate_facts(unit, sorted(people)) | await strangers.gate_facts(unit, texts),
         plans=await plans.states(unit, patients),
         held=await plans.held(unit, patients),
         switches=await switch.states(unit, {text.clinic_id for text in texts}),

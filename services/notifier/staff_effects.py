@@ -17,7 +17,7 @@ from services.notifier.domain.optout import twilio_answers
 from services.notifier.domain.parse import Words
 from services.notifier.replies import Cause
 from services.notifier.storage import heard as texts
-from services.notifier.storage import wishes
+from services.notifier.storage import strangers, wishes
 from services.notifier.storage.clinics import Clinic
 from services.notifier.storage.contact_rows import Contact, number_index
 from services.notifier.storage.heard import Inbound
@@ -48,6 +48,9 @@ async def heard(unit: Unit, text: Inbound, said: Words, person: Contact, of_clin
     if found is not None:
         alert, verb = found
         _say(unit, text, person, alert, verb)
+        await texts.settle(unit, text.id, "alert-answer", contact_id=person.id)
+        return "alert-answer"
+    if answers.staff_word(said) is not None and said.text and await _reads_strangers(unit, said, person, of_clinic):
         await texts.settle(unit, text.id, "alert-answer", contact_id=person.id)
         return "alert-answer"
     category = risk.hear(said)
@@ -92,6 +95,13 @@ async def _alert(unit: Unit, said: Words, person: Contact) -> tuple[Row[Any], Ve
         return None
     sent = await _open_and_sent_to(unit, person)
     return (sent[0], verb) if len(sent) == 1 else None
+
+
+async def _reads_strangers(unit: Unit, said: Words, person: Contact, of_clinic: Clinic | None) -> bool:
+    """Whether the crisis contact's "ok" takes over what unknown numbers wrote: those pages bear no code and nothing else ends
+    them but reading."""
+    asked = of_clinic is not None and of_clinic.crisis_contact_id == person.id and answers.alert_code(said) is None
+    return asked and await strangers.mark_risk_read(unit, person.clinic_id) > 0
 
 
 async def _by_code(unit: Unit, clinic_id: UUID, code: str) -> Row[Any] | None:

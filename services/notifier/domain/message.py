@@ -50,7 +50,8 @@ KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 
 @dataclass(frozen=True)
 class MessageDraft:
-    """A text to be queued. It goes to `person_id` (care team) where given, else to `patient_id`.
+    """A text to be queued. It goes to `person_id` (care team) where given, else to `patient_id`; the safe reply to a number that
+    nobody on file has goes to `number_id` (storage/strangers.py).
 
     `key` is what can be said only once ("occurrence/<id>", "alert/<id>/<version>", "reply/<id>/ack"). `template` names an entry
     of templates.toml; `params` fill it and hold no name, number, free text or medicine name (ids of medicines only).
@@ -68,6 +69,7 @@ class MessageDraft:
     useful_until: datetime
     patient_id: UUID | None = None
     person_id: UUID | None = None
+    number_id: UUID | None = None
     occurrence_id: UUID | None = None
     request_id: UUID | None = None
     alert_id: UUID | None = None
@@ -77,9 +79,9 @@ class MessageDraft:
 
     @property
     def contact_id(self) -> UUID:
-        contact = self.person_id or self.patient_id
+        contact = self.person_id or self.patient_id or self.number_id
         if contact is None:
-            raise ValueError("a text needs a patient or a person")
+            raise ValueError("a text needs a patient, a person or a number")
         return contact
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from services.notifier import crisis_watch
+from services.notifier import crisis_watch, strangers
 from services.notifier.storage import wishes
 from shared.events.adherence import CrisisFlaggedV1
 from shared.messaging.unit import Fire, Handlers, Unit
@@ -25,4 +25,8 @@ async def texts_pause_over(unit: Unit, items: Sequence[WorkItem]) -> None:
 
 HANDLERS: Handlers = {CrisisFlaggedV1: crisis_flagged}
 #: Due work of hearing.
-FIRES: Mapping[str, Fire] = {crisis_watch.WATCH: crisis_watch.fire, wishes.PAUSE_OVER: texts_pause_over}
+FIRES: Mapping[str, Fire] = {
+    crisis_watch.WATCH: crisis_watch.fire,
+    wishes.PAUSE_OVER: texts_pause_over,
+    strangers.WATCH: strangers.fire,
+}

@@ -85,6 +85,11 @@ message = Table(
     CheckConstraint("waits_for IS NULL OR waits_for IN ('window', 'cap', 'digest', 'plan', 'retry')", name="message_waits_for"),
     CheckConstraint("(state = 'carried') = (carried_by IS NOT NULL)", name="message_carried"),
     CheckConstraint("contact_id = coalesce(person_id, patient_id)", name="message_has_somebody"),
+    # Nobody on file: only ever the safe reply, to the number that wrote (storage/strangers.py).
+    CheckConstraint(
+        "patient_id IS NOT NULL OR person_id IS NOT NULL OR (kind = 'safe-reply' AND reply_id IS NOT NULL)",
+        name="message_to_a_number",
+    ),
     CheckConstraint("epoch >= 0 AND tries >= 0", name="message_counts_up"),
     Index("message_queued", "not_before", postgresql_where=text("state = 'queued'")),
     Index("message_queued_useful", "useful_until", postgresql_where=text("state = 'queued'")),
