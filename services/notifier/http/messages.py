@@ -67,7 +67,9 @@ def router(runtime: Runtime) -> APIRouter:
         caller: Annotated[Caller, Depends(_READERS)],
         patient: Annotated[str, Query(max_length=64)],
         limit: Annotated[int, Query(ge=1, le=2000)] = 500,
-        before: Annotated[UUID | None, Query(description="The oldest text of the page before: for those who came earlier.")] = None,
+        before: Annotated[
+            UUID | None, Query(description="The oldest text of the page before: for those who came earlier.")
+        ] = None,
     ) -> list[MessageOut]:
         async with runtime.unit() as unit:
             whose = patient_id(caller, patient)
