@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import NoReturn
+from zoneinfo import available_timezones
 
 from steadypath import desk
 from steadypath.errors import DONE, REFUSED, WRONG_USAGE, CommandError
 from steadypath.state import DEFAULT_PORT
 
 _LONGEST_HOW = 120
+_MOST_WEEKS = 104
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -57,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--key", help="your key (default: STEADYPATH_KEY, else what `up` wrote for that origin)")
     desk.add_commands(commands, running)
     _enrol(commands.add_parser("enrol", parents=[running], help="put patients and plans in, from the native format or FHIR R4"))
+    _rehearse(commands.add_parser("rehearse", parents=[common], help="every text of plans, before anybody gets one"))
     return parser
 
 
@@ -102,6 +106,45 @@ def _how(text: str) -> str:
 
 def _run_enrol(arguments: argparse.Namespace) -> int:
     from steadypath.enrol import command  # noqa: PLC0415  as above
+
+    return command.run(arguments)
+
+
+def _rehearse(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plans", nargs="+", metavar="PLAN", help="native format (YAML, JSON) or FHIR R4 (JSON, NDJSON)")
+    parser.add_argument("--weeks", type=_weeks, default=12, metavar="N", help="how many weeks (%(default)s)")
+    parser.add_argument("--start", type=_day, metavar="DATE", help="the first local date, YYYY-MM-DD (today)")
+    parser.add_argument("--zone", type=_zone, metavar="TZ", help="of patients whose file has none, such as Europe/Berlin")
+    parser.add_argument("--replies", metavar="FILE", help="who answers what (YAML); without it nobody answers")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the calendar as one page")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each text, in time order")
+    parser.set_defaults(run=_run_rehearse)
+
+
+def _weeks(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_WEEKS:
+        raise argparse.ArgumentTypeError(f"a whole number of weeks from 1 to {_MOST_WEEKS} is needed")
+    return int(text)
+
+
+def _day(text: str) -> date:
+    try:
+        found = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError:
+        found = None
+    if found is None or not 2000 <= found.year <= 2100:
+        raise argparse.ArgumentTypeError("a date such as 2027-03-14 is needed, from 2000 to 2100")
+    return found
+
+
+def _zone(text: str) -> str:
+    if text not in available_timezones() or text in ("Factory", "localtime"):
+        raise argparse.ArgumentTypeError("an IANA time zone such as America/New_York is needed")
+    return text
+
+
+def _run_rehearse(arguments: argparse.Namespace) -> int:
+    from steadypath.rehearse import command  # noqa: PLC0415  as above
 
     return command.run(arguments)
 

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 import aiohttp
 
 from shared.clock import ClockPage
+from shared.events.registry import SERVICES
+from steadypath.recipes import PHONE
 from steadypath.snapshot import Snapshot, moved, not_quiet, still_working
 
 PATIENCE_SECONDS = 60.0
@@ -73,6 +75,17 @@ class Driver:
         self._headers = {"Authorization": f"Bearer {key}"}
         self._patience = patience
         self._one = asyncio.Lock()
+        #: What every part said when all was quiet last.
+        self.latest: Mapping[str, Snapshot] = {}
+
+    @classmethod
+    def of_parts(cls, page: ClockPage, base: Callable[[str], str], session: aiohttp.ClientSession, *, key: str) -> Driver:
+        """The driver of a stack: every service and the simulator. `base` says where a part listens."""
+
+        def stepped(name: str) -> Stepped:
+            return Stepped(name, lambda: f"{base(name)}/{name}/simulation/step")
+
+        return cls(page, [stepped(name) for name in (*SERVICES, PHONE)], session, key=key)
 
     @property
     def now(self) -> datetime:
@@ -122,7 +135,8 @@ class Driver:
             now = await self._step_all(_told(before, whole=last and not before))
             why = not_quiet(now, self.now) + still_working(before, now)
             if not why and now == before:
-                return {name: snapshot for name, snapshot in now.items() if snapshot is not None}
+                self.latest = {name: snapshot for name, snapshot in now.items() if snapshot is not None}
+                return self.latest
             if moved(before, now):
                 pause, last_progress = _FIRST_PAUSE, time.monotonic()
             elif time.monotonic() - last_progress > self._patience:

@@ -20,11 +20,11 @@ from shared.clock import ClockPage, machine_now
 from shared.embedded.postgres import Postgres, PostgresError
 from shared.events.registry import SERVICES
 from steadypath import sample, state
-from steadypath.driver import Driver, NotQuietError, Stepped
+from steadypath.driver import Driver, NotQuietError
 from steadypath.edge import application
 from steadypath.errors import DONE, CommandError
 from steadypath.folder import DataFolder, Keys
-from steadypath.recipes import DATABASE, KAFKA, PHONE, POSTGRES, Recipes
+from steadypath.recipes import DATABASE, KAFKA, POSTGRES, Recipes
 from steadypath.stack import Stack
 
 
@@ -94,7 +94,7 @@ async def _run(
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
         recipes = Recipes(folder, keys, origin, options.fast_forward, session, postgres)
         stack = Stack(recipes, lock=lock, say=_say)
-        driver = None if page is None else _driver(page, recipes, session)
+        driver = None if page is None else Driver.of_parts(page, recipes.base, session, key=keys.key)
         server, serving = _serve(recipes, stack, session, driver, listener)
         try:
             await _first_of(_start(options, stack, driver), asked_to_stop)
@@ -123,13 +123,6 @@ def _serve(
     config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     return server, asyncio.create_task(server.serve(sockets=[listener]), name="origin")
-
-
-def _driver(page: ClockPage, recipes: Recipes, session: aiohttp.ClientSession) -> Driver:
-    def stepped(name: str) -> Stepped:
-        return Stepped(name, lambda: f"{recipes.base(name)}/{name}/simulation/step")
-
-    return Driver(page, [stepped(name) for name in (*SERVICES, PHONE)], session, key=recipes.keys.key)
 
 
 async def _start(options: Options, stack: Stack, driver: Driver | None) -> None:

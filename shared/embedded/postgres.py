@@ -48,7 +48,8 @@ log_parameter_max_length_on_error = 0
 log_checkpoints = off
 log_line_prefix = '%m [%p] '
 """
-_QUICK = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+#: What a power cut may take, and a killed server never: what was committed has been handed to the operating system.
+_QUICK = "fsync = off\nfull_page_writes = off\n"
 
 
 class PostgresError(Exception):

@@ -6,7 +6,8 @@ import asyncio
 import base64
 import binascii
 import hmac
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
@@ -33,6 +34,8 @@ class Rest:
     settings: PhoneSettings
     network: Network
     pump: Pump
+    #: Requests since this process began, whatever became of them.
+    counts: Counter[str] = field(default_factory=Counter)
 
     def router(self) -> APIRouter:
         """Mounted at the root: the paths are Twilio's own."""
@@ -41,10 +44,16 @@ class Rest:
         router.add_api_route(f"{base}/Messages.json", self.create, methods=["POST"])
         router.add_api_route(f"{base}/Messages.json", self.listing, methods=["GET"])
         router.add_api_route(f"{base}/Messages/{{sid}}.json", self.fetch, methods=["GET"])
+        router.add_api_route("/phone/requests", self.requests, methods=["GET"])
         return router
+
+    async def requests(self) -> dict[str, int]:
+        """How often each was asked for."""
+        return dict(self.counts)
 
     async def create(self, request: Request, account: str) -> Response:
         """POST Messages.json."""
+        self.counts["create"] += 1
         begun = self.network.begin()
         self._authenticate(request, account)
         form = parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
@@ -78,6 +87,7 @@ class Rest:
 
     async def listing(self, request: Request, account: str) -> Response:
         """GET Messages.json."""
+        self.counts["list"] += 1
         self._authenticate(request, account)
         query = dict(request.query_params)
         found = select(self.network.state.messages.values(), query, self.network.clock.now())
@@ -88,6 +98,7 @@ class Rest:
 
     async def fetch(self, request: Request, account: str, sid: str) -> Response:
         """GET Messages/{sid}.json."""
+        self.counts["fetch"] += 1
         self._authenticate(request, account)
         message: Message | None = self.network.state.messages.get(sid)
         if message is None:

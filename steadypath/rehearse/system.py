@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,11 +21,10 @@ import aiohttp
 from shared.clock import ClockPage
 from shared.embedded.postgres import Postgres
 from shared.events.registry import SERVICES
-from steadypath.driver import Driver, Stepped
-from steadypath.folder import DataFolder, Keys
+from steadypath.driver import Driver
+from steadypath.folder import DataFolder
 from steadypath.recipes import DATABASE, PHONE, Recipes
 from steadypath.rehearse import cache
-from steadypath.snapshot import Snapshot
 from steadypath.stack import Stack
 
 #: What a clinician's text links to where the caller has not set STEADYPATH_PUBLIC_BASE_URL. The name is reserved (RFC 2606).
@@ -59,6 +58,10 @@ class System:
         """The services' process ids."""
         return {name: pid for name in SERVICES if (pid := self.stack.parts[name].pid) is not None}
 
+    def records(self) -> int:
+        """Kafka records that the services have published, as of the last quiet moment (offsets count from 0 in a new broker)."""
+        return sum(last + 1 for snapshot in self.driver.latest.values() for last in snapshot.published.values())
+
     def transactions(self) -> int:
         """What PostgreSQL itself has counted in our database: commits and rollbacks."""
         said = self.recipes.postgres.sql(
@@ -66,11 +69,6 @@ class System:
             name=DATABASE,
         )
         return int(said.splitlines()[-1])
-
-
-def records(snapshots: Mapping[str, Snapshot]) -> int:
-    """Kafka records that the services have published (offsets count from 0 in a new broker)."""
-    return sum(last + 1 for snapshot in snapshots.values() for last in snapshot.published.values())
 
 
 @asynccontextmanager
@@ -98,7 +96,7 @@ async def running(start: datetime, say: Callable[[str], None]) -> AsyncIterator[
         stack = Stack(recipes(folder, Postgres(folder.postgres, durable=False)), lock=folder.own(), say=hear)
         cleanup.push_async_callback(stack.stop)
         await stack.start()
-        driver = _driver(page, stack.recipes, session)
+        driver = Driver.of_parts(page, stack.recipes.base, session, key=stack.recipes.keys.key)
         yield System(stack, driver, session, time.monotonic() - began, first_run, troubles)
 
 
@@ -110,20 +108,9 @@ def _session() -> aiohttp.ClientSession:
 
 def _recipes(folder: DataFolder, server: Postgres, session: aiohttp.ClientSession) -> Recipes:
     public = os.environ.get("STEADYPATH_PUBLIC_BASE_URL", "").rstrip("/") or EXAMPLE_ORIGIN
-    recipes = Recipes(folder, _keys(folder), public, True, session, server, passed_on=("STEADYPATH_CLINIC",))
+    recipes = Recipes(folder, folder.keys(None), public, True, session, server, passed_on=())
     inner = recipes.base("notifier")
     quiet = {name: {"LOG_LEVEL": "warning"} for name in SERVICES}
     # Webhooks are signed for the public address, which is nowhere, and go straight to the notifier.
     recipes.settings = quiet | {PHONE: {"PHONE_WEBHOOK_BASE": inner, "ORIGIN": inner}}
     return recipes
-
-
-def _keys(folder: DataFolder) -> Keys:
-    return folder.keys(None)
-
-
-def _driver(page: ClockPage, recipes: Recipes, session: aiohttp.ClientSession) -> Driver:
-    def stepped(name: str) -> Stepped:
-        return Stepped(name, lambda: f"{recipes.base(name)}/{name}/simulation/step")
-
-    return Driver(page, [stepped(name) for name in (*SERVICES, PHONE)], session, key=recipes.keys.key)

@@ -1,0 +1,81 @@
+"""From what the provider carried and what the notifier says of it to the story's texts: nothing that went is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from shared.events.base import stable_id
+from steadypath.phone.keywords import handle
+from steadypath.rehearse import sentences
+from steadypath.rehearse.cast import ON_CALL, Cast, Player
+from steadypath.rehearse.phones import Carried, Phones
+from steadypath.rehearse.story import Status, Text
+
+#: As `shared/http/ids.py` makes ids; the clinic is the one that every embedded stack makes.
+CLINIC = stable_id("clinic", "clinic")
+#: Neither gone nor given up.
+_OPEN = ("queued",)
+_GONE = ("accepted", "sent", "failed", "undelivered", "delivered", "unconfirmed", "attempting")
+_EXPIRED = ("expired",)
+#: What a keyword that Twilio itself answers makes the clinic say.
+_OF_KEYWORD = {"STOP": "patient-opted-out", "START": "patient-opted-in", "HELP": "reply-received"}
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """One reading of a rehearsal. `clinic_zone` (IANA) is for who has none of their own."""
+
+    cast: Cast
+    phones: Phones
+    clinic_zone: str
+
+    async def texts(self) -> list[Text]:
+        """Every text to patients and care team, those that did not go included, in time order."""
+        carried = await self.phones.texts()
+        went = {one.sid: one for one in carried if one.outbound}
+        found = list[Text]()
+        for player in self.cast.players:
+            for said in await self.phones.messages_of(player.id) if player.id else ():
+                found += self._text(player, said, went.pop(said["provider_sid"], None))
+        for text in went.values():
+            other = await self.phones.message_of(text.sid)
+            found += [self._by_twilio(text, carried)] if other is None else self._text(None, other, text)
+        return sorted(found, key=lambda one: (one.at, one.to != "patient", one.patient or ""))
+
+    def _text(self, player: Player | None, said: Mapping[str, Any], carried: Carried | None) -> Iterable[Text]:
+        state = said["status"]
+        if carried is None and state in _OPEN:
+            return ()
+        zone = self._zone(player, said["person"])
+        if carried is None:
+            status: Status = "expired" if state in _EXPIRED else "withheld"
+            why = sentences.not_sent(state, said["why"])
+        else:
+            status, why = "sent", sentences.sent(said["cause"])
+        at = datetime.fromisoformat(said["at"]).astimezone(ZoneInfo(zone))
+        to: Literal["patient", "care-team"] = "care-team" if said["person"] else "patient"
+        body = carried.body if carried else None
+        return (Text(at, zone, to, player.id if player else None, said["cause"], body, status, why),)
+
+    def _zone(self, player: Player | None, person: str | None) -> str:
+        if person is None:
+            return player.zone if player else self.clinic_zone
+        known = [ON_CALL, *(one.id for one in self.cast.people)]
+        external = next((one for one in known if stable_id(CLINIC, "person", one) == UUID(person)), ON_CALL)
+        return self.cast.zone_of(external, self.clinic_zone)
+
+    def _by_twilio(self, text: Carried, carried: Sequence[Carried]) -> Text:
+        """Twilio answers STOP, START and HELP by itself."""
+        asked = [one for one in carried[: carried.index(text)] if not one.outbound and one.sender == text.to]
+        keyword = handle(asked[-1].body, opted_out=False).kind if asked else None
+        kind = _OF_KEYWORD.get(keyword or "", "reply-received")
+        player = next((one for one in self.cast.players if one.number == text.to), None)
+        zone = player.zone if player else self.clinic_zone
+        at = text.at.astimezone(ZoneInfo(zone))
+        to: Literal["patient", "care-team"] = "patient" if player else "care-team"
+        return Text(at, zone, to, player.id if player else None, kind, text.body, "sent", "Twilio itself answers this word.")

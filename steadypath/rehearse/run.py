@@ -1,0 +1,212 @@
+"""One rehearsal: everything is started, everybody enters at their own midnight, time is moved, phones answer, all is read."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from shared.defaults import default
+from shared.events.base import stable_id
+from steadypath.client import Client
+from steadypath.driver import NotQuietError
+from steadypath.enrol.desk import HttpDesk
+from steadypath.enrol.outcome import Row
+from steadypath.enrol.progress import ProgressBar
+from steadypath.enrol.send import Options, Sender
+from steadypath.errors import CommandError
+from steadypath.recipes import PHONE
+from steadypath.rehearse import system
+from steadypath.rehearse.cast import Cast, Player
+from steadypath.rehearse.gather import CLINIC, Gatherer
+from steadypath.rehearse.phones import Phones
+from steadypath.rehearse.replies import Answer, Heard, Script
+from steadypath.rehearse.story import Rehearsed, Reply, Story, Text
+from steadypath.rehearse.system import System
+from steadypath.sample.loader import load
+from steadypath.snapshot import Snapshot
+from steadypath.state import Running
+
+#: The smallest step of clinical time: a rehearsal ends just before its last midnight.
+_LAST = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be rehearsed. Each patient's days are local: `weeks` x 7 from `first_day`. `clinic_zone` is IANA."""
+
+    cast: Cast
+    script: Script
+    first_day: date
+    weeks: int
+    clinic_zone: str
+
+    def midnight(self, zone: str, days: int = 0) -> datetime:
+        """The instant (UTC) at which a day of the rehearsal begins there."""
+        day = self.first_day + timedelta(days=days)
+        return datetime.combine(day, datetime.min.time(), ZoneInfo(zone)).astimezone(UTC)
+
+    @property
+    def end(self) -> datetime:
+        """Just before the last day ends for the last of them (UTC)."""
+        return max(self.midnight(one.zone, 7 * self.weeks) for one in self.cast.players) - _LAST
+
+    def check(self) -> None:
+        """Raises CommandError for an answer of the replies file that lies outside the rehearsal."""
+        zones = {one.id: one.zone for one in self.cast.players}
+        for answer in self.script.planned(self.cast.players):
+            if not self.holds(answer.at, zones[answer.patient]):
+                last = self.first_day + timedelta(days=7 * self.weeks - 1)
+                raise CommandError(f"replies: at: {answer.patient} writes outside the days from {self.first_day} to {last}.")
+
+    def holds(self, at: datetime, zone: str) -> bool:
+        """Whether the instant lies in the rehearsal's days there."""
+        return self.midnight(zone) <= at < self.midnight(zone, 7 * self.weeks)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of it. `rows`: what enrolling made of everything in the files."""
+
+    story: Story
+    rows: tuple[Row, ...]
+
+
+async def rehearse(order: Order, say: Callable[[str], None]) -> Rehearsal:
+    """Runs it. `say` is given lines for the operator. Raises CommandError where the system could not carry it through."""
+    groups = _by_midnight(order)
+    async with system.running(groups[0][0], say) as running:
+        first = "; the first run made the database template" if running.first_run else ""
+        say(f"started in {running.started_in:.1f} s{first}")
+        say(f"broker {running.recipes.kafka}")
+        say("processes " + " ".join(f"{name}={pid}" for name, pid in running.processes().items()))
+        bar = ProgressBar("rehearsing", 7 * order.weeks)
+        run = _Run(order, running, bar, Phones(running.recipes, running.session))
+        began = time.monotonic()
+        try:
+            rehearsal = await run.all(groups)
+        except NotQuietError as error:
+            raise CommandError(f"the rehearsal could not go on: {error}") from None
+        finally:
+            bar.clear()
+        say(f"{7 * order.weeks} days in {time.monotonic() - began:.1f} s")
+        counts = (("kafka_records", running.records()), ("transactions", running.transactions()))
+        say(" ".join(f"{name}={count}" for name, count in (*counts, ("provider_requests", await run.phones.requests()))))
+        return rehearsal
+
+
+def _by_midnight(order: Order) -> list[tuple[datetime, list[Player]]]:
+    """Who enters when: everybody at 00:00 of their own first day."""
+    entrances = sorted(
+        ((order.midnight(one.zone), place, one) for place, one in enumerate(order.cast.players)), key=lambda it: it[:2]
+    )
+    return [(at, [one for _, _, one in some]) for at, some in groupby(entrances, key=lambda it: it[0])]
+
+
+@dataclass
+class _Run:
+    order: Order
+    running: System
+    bar: ProgressBar
+    phones: Phones
+    answers: list[Answer] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    seen_work: int = -1
+    days_shown: int = 0
+
+    async def all(self, groups: Sequence[tuple[datetime, list[Player]]]) -> Rehearsal:
+        client = _PartsClient(self.running)
+        await asyncio.to_thread(load, client, "clinic")
+        self.answers = self.order.script.planned(self.order.cast.players)
+        heapq.heapify(self.answers)
+        rows = list[Row]()
+        for number, (entrance, players) in enumerate(groups):
+            await self._until(entrance)
+            rows += await asyncio.to_thread(self._enrol, client, players, number == 0)
+        await self._until(self.order.end)
+        texts = await Gatherer(self.order.cast, self.phones, self.order.clinic_zone).texts()
+        return Rehearsal(self._story(texts), tuple(rows))
+
+    def _enrol(self, client: Client, players: Iterable[Player], with_people: bool) -> list[Row]:
+        reading = self.order.cast.reading(players, with_people=with_people)
+        return list(Sender(HttpDesk(client), lambda: reading, Options()).run())
+
+    # --- time -----------------------------------------------------------------------------------------------------------------
+
+    async def _until(self, end: datetime) -> None:
+        """Everything until `end` is carried through, answers of phones and what follows from them included."""
+        while True:
+            target = min([end, *(one.at for one in self.answers[:1])])
+            await self.running.driver.advance_to(max(target, self.running.driver.now), stop=self._moment)
+            heard = self.order.script.listens and await self._listen()
+            said = await self._answer()
+            if not heard and not said and self.running.driver.now >= end:
+                return
+
+    def _moment(self, latest: Mapping[str, Snapshot]) -> bool:
+        """After every moment: shows how far we are; stops where phones got something that somebody may answer."""
+        days = (self.running.driver.now - self.order.midnight(self.order.clinic_zone)) // timedelta(days=1)
+        self.bar.add(days - self.days_shown)
+        self.days_shown = days
+        return self.order.script.listens and latest[PHONE].work != self.seen_work
+
+    async def _listen(self) -> bool:
+        """Takes in the texts that went out since we looked last."""
+        self.seen_work = self.running.driver.latest[PHONE].work
+        fresh = await self.phones.newer(self.known)
+        for text in fresh:
+            self.known.add(text.sid)
+            said = await self.phones.message_of(text.sid) if text.outbound else None
+            patient = self._about(said)
+            if said is not None and patient is not None:
+                at = datetime.fromisoformat(said["at"])
+                for answer in self.order.script.hear(Heard(at, said["cause"], patient.id, text.to, text.body)):
+                    heapq.heappush(self.answers, answer)
+        return bool(fresh)
+
+    def _about(self, said: Mapping[str, Any] | None) -> Player | None:
+        if said is None or said["patient"] is None:
+            return None
+        wanted = UUID(said["patient"])
+        return next((one for one in self.order.cast.players if stable_id(CLINIC, "patient", one.id) == wanted), None)
+
+    async def _answer(self) -> bool:
+        """Sends what is due; whether anything was."""
+        now, done = self.running.driver.now, False
+        while self.answers and self.answers[0].at <= now:
+            answer = heapq.heappop(self.answers)
+            await self.phones.reply(answer.sender, answer.text)
+            player = next(one for one in self.order.cast.players if one.id == answer.patient)
+            self.replies.append(Reply(now.astimezone(ZoneInfo(player.zone)), player.id, answer.text))
+            done = True
+        return done
+
+    # --- the story ------------------------------------------------------------------------------------------------------------
+
+    def _story(self, texts: Iterable[Text]) -> Story:
+        zones = {one.id: one.zone for one in self.order.cast.players}
+        inside = [one for one in texts if self.order.holds(one.at, zones.get(one.patient or "", self.order.clinic_zone))]
+        cap = int(default("notifier", "texts_a_day"))
+        rehearsed = tuple(Rehearsed(one.id, one.zone, cap) for one in self.order.cast.players if one.id)
+        return Story(
+            self.order.first_day, self.order.weeks, rehearsed, tuple(inside), tuple(self.replies), self.order.cast.assumed
+        )
+
+
+class _PartsClient(Client):
+    """The command line's client, where no origin stands before the parts."""
+
+    def __init__(self, running: System) -> None:
+        self._running_system = running
+
+    def call(self, method: str, path: str, body: object = None, *, key: str | None = None) -> Any:
+        part = path.split("/")[1]
+        return Client(Running(self._running_system.base(part), self._running_system.key)).call(method, path, body, key=key)
