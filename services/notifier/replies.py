@@ -71,7 +71,7 @@ async def safe_reply_to_number(unit: Unit, of_clinic: Clinic, number_id: UUID, c
         key=f"reply/{reply_id}/safe-reply",
         kind="safe-reply",
         clinic_id=of_clinic.clinic_id,
-        template="safe-reply/unknown",
+        template="safe-reply-unknown",
         cause=cause.id,
         cause_type=cause.type,
         not_before=unit.now,
