@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,11 +23,40 @@ _PREFERENCES = frozenset({"language", "privacy", "alias"})
 
 
 async def put_one_patient(unit: Unit, clinic_id: UUID, patient_id: UUID, body: PatientBody) -> Outcome:
-    """As `put_patient`, alone in its transaction: locks the number as well as the patient, so that a STOP from there counts for
-    this patient, whichever commits first."""
-    number = wanted_of_patient(await clinic_of(unit, clinic_id), body).get("number")
-    await unit.lock(patient_id, *([number_key(number_index(unit, number))] if number else []))
+    """As `put_patient`, alone in its transaction: locks the number as well as the patient."""
+    await unit.lock(patient_id, *await number_keys(unit, clinic_id, {patient_id: body}))
     return await put_patient(unit, clinic_id, patient_id, body)
+
+
+async def put_one_person(unit: Unit, clinic_id: UUID, person_id: UUID, body: PersonBody) -> Outcome:
+    """As `put_person`, alone in its transaction: locks the number as well as the person."""
+    await unit.lock(person_id, *await number_keys(unit, clinic_id, {person_id: body}))
+    return await put_person(unit, clinic_id, person_id, body)
+
+
+async def number_keys(unit: Unit, clinic_id: UUID, bodies: Mapping[UUID, PatientBody | PersonBody]) -> list[UUID]:
+    """What locks the numbers that these contacts come to, for the transaction's one lock (rule 2): then a STOP from there counts
+    for them, whichever commits first. Nothing for a number that is theirs already, for a STOP finds and locks them by it; nothing
+    for what will be refused."""
+    of_clinic = await clinic_of(unit, clinic_id)
+    known = await contact_rows.some(unit, bodies)
+    comes_to = {one: _index(unit, of_clinic, body) for one, body in bodies.items()}
+    return [
+        number_key(index)
+        for one, index in comes_to.items()
+        if index is not None and (one not in known or known[one].number_index != index)
+    ]
+
+
+def _index(unit: Unit, of_clinic: Clinic, body: PatientBody | PersonBody) -> bytes | None:
+    try:
+        if isinstance(body, PatientBody):
+            wanted = wanted_of_patient(of_clinic, body)
+        else:
+            wanted = wanted_of_person(of_clinic, body)
+    except DomainError:
+        return None
+    return number_index(unit, wanted["number"]) if wanted.get("number") else None
 
 
 async def put_patient(unit: Unit, clinic_id: UUID, patient_id: UUID, body: PatientBody) -> Outcome:

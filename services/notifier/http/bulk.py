@@ -76,7 +76,11 @@ def router(runtime: Runtime) -> APIRouter:
         else:
             async with runtime.unit() as unit:
                 ids = [*(one for one, _ in bulk.good(people)), *(one.patient for one in bulk.good(patients))]
-                await unit.lock(*ids)
+                bodies: dict[UUID, PatientBody | PersonBody] = {
+                    **dict(bulk.good(people)),
+                    **{one.patient: one.body for one in bulk.good(patients) if one.body},
+                }
+                await unit.lock(*ids, *await enrolment.number_keys(unit, clinic, bodies))
                 decided = await many.decide(unit, clinic, patients)
                 staff = await bulk.write_good(unit, people, partial(_put_people, unit, clinic))
                 decided = await bulk.write_good(unit, decided, partial(many.write, unit, clinic))

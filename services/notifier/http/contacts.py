@@ -67,7 +67,7 @@ def _put(runtime: Runtime, routes: APIRouter) -> None:
     @routes.put("/people/{person}", summary="Put a member of the care team")
     async def put_person(person: str, body: PersonBody, caller: Staff) -> Outcome:
         async with runtime.unit() as unit:
-            return await enrolment.put_person(unit, caller.clinic_id, person_id(caller, person), body)
+            return await enrolment.put_one_person(unit, caller.clinic_id, person_id(caller, person), body)
 
     @routes.put("/medications/{medication_id}/label", summary="Put what a medicine is called in a patient's texts")
     async def put_label(medication_id: str, body: LabelBody, caller: Staff) -> Outcome:

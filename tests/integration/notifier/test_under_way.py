@@ -4,6 +4,7 @@ request, texts that the poll brings late, contacts of another clinic, numbers pu
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,9 +13,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from services.notifier import channel, enrolment
+from services.notifier import channel
 from services.notifier.hearing import hear
-from services.notifier.http.bodies import PatientBody
 from services.notifier.storage import clinics, contact_rows, contacts, wishes
 from services.notifier.storage.heard import Inbound
 from services.notifier.storage.hearing_tables import clinic_settings, open_question
@@ -182,21 +182,41 @@ async def test_another_clinics_label_stands_in_no_text(bench: Bench) -> None:
 # --- a STOP and a contact that is being put on file ------
 
 
-async def test_a_stop_counts_for_whoever_is_put_on_the_number_at_that_moment(bench: Bench) -> None:
-    first = await bench.patient()
-    newcomer = uuid4()
-    body = PatientBody(name="N", phone=first.number)
-    stop = Inbound("SM" + "1" * 32, first.number, LINE, "STOP", "webhook")
+async def _by_itself(http: httpx.AsyncClient, number: str) -> str:
+    answer = await http.put("/notifier/patients/newcomer", json={"name": "N", "phone": number})
+    assert answer.status_code == 200, answer.text
+    return "patient"
 
-    async def stopped() -> None:
+
+async def _of_the_team(http: httpx.AsyncClient, number: str) -> str:
+    answer = await http.put("/notifier/people/newcomer", json={"name": "N", "phone": number, "roles": ["therapist"]})
+    assert answer.status_code == 200, answer.text
+    return "person"
+
+
+async def _in_bulk(http: httpx.AsyncClient, number: str) -> str:
+    item = {"patient": "newcomer", "contact": {"name": "N", "phone": number}}
+    answer = await http.post("/notifier/bulk/contacts", json={"patients": [item]})
+    assert answer.json()["patients"][0]["outcome"] == "created", answer.text
+    return "patient"
+
+
+@pytest.mark.parametrize("put", [_by_itself, _of_the_team, _in_bulk])
+async def test_a_stop_counts_for_whoever_is_put_on_the_number_at_that_moment(
+    bench: Bench, place: Place, put: Callable[[httpx.AsyncClient, str], Awaitable[str]]
+) -> None:
+    """The STOP is not yet committed when the contact is put: the put waits for it, and finds the number stopped."""
+    first = await bench.patient()
+    stop = Inbound("SM" + "1" * 32, first.number, LINE, "STOP", "webhook")
+    async with bench.runtime.unit() as unit:
+        await bootstrap(unit.conn, "notifier", CLINIC, "spk_key-of-this-test", unit.now)
+    headers = {"Authorization": "Bearer spk_key-of-this-test"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place.web_port}", headers=headers, timeout=20) as http:
         async with bench.runtime.unit() as unit:
             await hear(unit, stop, CLINIC)
-
-    async with bench.runtime.unit() as unit:
-        await enrolment.put_one_patient(unit, CLINIC, newcomer, body)
-        hearing = asyncio.create_task(stopped())
-        await asyncio.wait([hearing], timeout=0.5)
-    await hearing
+            putting = asyncio.ensure_future(put(http, first.number))
+            await asyncio.wait([putting], timeout=0.5)
+        newcomer = stable_id(CLINIC, await putting, "newcomer")
     async with bench.runtime.unit() as unit:
         known = await contact_rows.some(unit, [first.id, newcomer])
     assert [each.opted_out for each in known.values()] == [True, True]
