@@ -50,10 +50,7 @@ async def number_keys(unit: Unit, clinic_id: UUID, bodies: Mapping[UUID, Patient
 
 def _index(unit: Unit, of_clinic: Clinic, body: PatientBody | PersonBody) -> bytes | None:
     try:
-        if isinstance(body, PatientBody):
-            wanted = wanted_of_patient(of_clinic, body)
-        else:
-            wanted = wanted_of_person(of_clinic, body)
+        wanted = wanted_of_patient(of_clinic, body) if isinstance(body, PatientBody) else wanted_of_person(of_clinic, body)
     except DomainError:
         return None
     return number_index(unit, wanted["number"]) if wanted.get("number") else None
@@ -130,18 +127,18 @@ def own(known: Contact | None, clinic_id: UUID, role: str) -> Contact | None:
 
 
 def differing(unit: Unit, known: Contact, wanted: dict[str, Any]) -> set[str]:
-    """Names of what a contact is to hold otherwise than it does."""
-    changed = {name for name, value in wanted.items() if _kept(unit, known, name) != value}
-    return changed | {"suspended"} if known.suspended else changed
+    """Names of what a contact is to hold otherwise than it does. A number that staff took out of use is not: only another number,
+    or staff (`reinstate`), brings the texts back, never the same list sent again."""
+    return {name for name, value in wanted.items() if _kept(unit, known, name) != value}
 
 
 async def _write(unit: Unit, known: Contact, wanted: dict[str, Any]) -> set[str]:
     """Names of what changed. The row is written without an event: `_said` says the whole once."""
     changed = differing(unit, known, wanted)
     if changed:
-        values = sealed(unit, known.id, {name: wanted[name] for name in changed if name in wanted}) | {"suspended": False}
+        values = sealed(unit, known.id, {name: wanted[name] for name in changed})
         if "number" in changed:
-            values |= {"number_suspect": False, "suspect_why": None, "verified": False}
+            values |= {"suspended": False, "number_suspect": False, "suspect_why": None, "verified": False}
         await contact_rows.write(unit, known.id, values)
     return changed
 
@@ -164,6 +161,14 @@ async def _said(unit: Unit, contact_id: UUID, *, changed: set[str]) -> Outcome:
         await newcomers.share_opt_out(unit, [known])
     await newcomers.welcome(unit, {event: known})
     return outcome(await contact_rows.needed(unit, contact_id), "changed")
+
+
+async def reinstate(unit: Unit, known: Contact) -> Outcome:
+    """The number that staff took out of use is in use again. One that was forgotten has to be put."""
+    if not known.suspended:
+        return outcome(known, "unchanged")
+    await contact_rows.write(unit, known.id, {"suspended": False})
+    return await _said(unit, known.id, changed={"suspended"})
 
 
 async def forget(unit: Unit, known: Contact) -> Outcome:

@@ -153,6 +153,11 @@ def _texts(runtime: Runtime, routes: APIRouter) -> None:
             now = await contact_rows.change(unit, known.id, suspended=True)
             return await did(unit, known, contact_rows.say(unit, ContactSuspendedV1, now, reason="by-staff"))
 
+    @routes.post("/patients/{patient}/reinstate", summary="Bring a patient's number that was taken out of use back")
+    async def reinstate(patient: str, body: ReasonBody, caller: Staff) -> Outcome:
+        async with runtime.unit() as unit:
+            return await enrolment.reinstate(unit, await _of(unit, caller, patient_id(caller, patient), "patient"))
+
     @routes.post("/patients/{patient}/number-suspect", summary="The number may not be the patient's any more")
     async def suspect(patient: str, body: ReasonBody, caller: Staff) -> Outcome:
         async with runtime.unit() as unit:

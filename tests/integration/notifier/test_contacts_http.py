@@ -116,6 +116,22 @@ async def test_staff_end_begin_pause_and_suspend(bench: Bench, http: httpx.Async
     assert (await bench.said())[-1]["contact"]["reachable"] is True
 
 
+async def test_the_same_contact_again_leaves_a_number_out_of_use(bench: Bench, http: httpx.AsyncClient) -> None:
+    """A list that is sent every night would bring back what staff took out of use in the day."""
+    await put(http, "/patients/p-1", BODY)
+    await post(http, "/patients/p-1/suspend")
+    many = {"patients": [{"patient": "p-1", "contact": BODY}]}
+    assert (await put(http, "/patients/p-1", BODY))["outcome"] == "unchanged"
+    assert (await http.post("/bulk/contacts", json=many)).json()["patients"][0]["outcome"] == "unchanged"
+    assert (await bench.said())[-1]["type"].startswith("contact-suspended")
+    # Another preference is kept, and the number stays out of use.
+    await put(http, "/patients/p-1", BODY | {"language": "es"})
+    assert (await bench.said())[-1]["contact"]["number_on_file"] is False
+    assert (await post(http, "/patients/p-1/reinstate"))["outcome"] == "changed"
+    assert (await bench.said())[-1]["contact"]["reachable"] is True
+    assert (await post(http, "/patients/p-1/reinstate"))["outcome"] == "unchanged"
+
+
 async def test_only_a_clinician_ends_a_crisis_pause(bench: Bench, http: httpx.AsyncClient) -> None:
     await put(http, "/patients/p-1", BODY)
     async with bench.runtime.unit() as unit:
