@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
@@ -19,6 +20,7 @@ from shared.errors import DomainError
 from shared.http import Caller, bulk, patient_id
 from shared.http.bulk import ItemResult
 from shared.messaging.unit import Unit
+from shared.own_numbers import own
 from shared.runtime import Runtime
 
 
@@ -46,13 +48,13 @@ def routes(runtime: Runtime) -> APIRouter:
     ) -> CareTeamsAnswer:
         """Sets up to 500 care teams in one transaction. An item that is refused changes nothing and harms no other; with
         `dry_run` nothing is written at all."""
-        once = bulk.Once()
-        read = [_read(caller, one, once) for one in body.items]
         if dry_run:
             async with bulk.reading(runtime) as unit:
+                read = await _read_all(unit, caller, body)
                 done = await _decided(unit, caller.clinic_id, read)
         else:
             async with runtime.unit() as unit:
+                read = await _read_all(unit, caller, body)
                 await unit.lock(*(one.patient for one in bulk.good(read)))
                 decided = await _decided(unit, caller.clinic_id, read)
                 done = await bulk.write_good(unit, decided, partial(_write, unit, caller.clinic_id))
@@ -77,11 +79,18 @@ def _result(item: CareTeamItem, done: Team | DomainError, dry_run: bool) -> Item
     return bulk.result(item.patient, "valid" if dry_run else done.outcome)
 
 
-def _read(caller: Caller, item: CareTeamItem, once: bulk.Once) -> Team | DomainError:
+async def _read_all(unit: Unit, caller: Caller, body: CareTeams) -> list[Team | DomainError]:
+    """The items as stated; a member without a wait has the clinic's own."""
+    wait = own("adherence", "default_wait", (await people.clinic(unit, caller.clinic_id)).numbers)
+    once = bulk.Once()
+    return [_read(caller, one, once, wait) for one in body.items]
+
+
+def _read(caller: Caller, item: CareTeamItem, once: bulk.Once, wait: timedelta) -> Team | DomainError:
     try:
         identity = patient_id(caller, item.patient)
         once.check(identity)
-        return Team(identity, members(caller, bulk.read(CareTeamBody, item.care_team).chain))
+        return Team(identity, members(caller, bulk.read(CareTeamBody, item.care_team).chain, wait))
     except DomainError as refusal:
         return refusal
 

@@ -227,5 +227,11 @@ async def test_the_api_refuses_politely_and_the_page_holds_nothing_of_anybody(se
         assert (refused.status_code, refused.json()["element"]) == (422, element)
     service.http.put("/adherence/clinic", json=clinic | {"numbers": {"default_wait": "PT10M"}}).raise_for_status()
     assert service.http.get("/adherence/clinic").json()["chain"][0]["wait"] == "PT10M"
+    many: dict[str, Any] = {"items": [{"patient": "in-bulk", "care_team": {"chain": [{"person": "a"}]}}]}
+    assert service.http.post("/adherence/bulk/care-teams", json=many).json()["items"][0]["outcome"] == "changed"
+    alone = service.http.put("/adherence/patients/in-bulk/care-team", json=many["items"][0]["care_team"]).json()
+    assert alone["chain"][0]["wait"] == "PT10M"
+    # The one by one is the same: the bulk gave the clinic's own wait as well.
+    assert service.http.post("/adherence/bulk/care-teams", json=many).json()["items"][0]["outcome"] == "unchanged"
     paths = json.loads(service.without_a_key("/adherence/openapi.json").text)["paths"]
     assert {"/adherence/alerts", "/adherence/doses/{occurrence}/correct"} <= set(paths)
