@@ -34,13 +34,13 @@ def page(story: Story) -> str:
 
 
 def _header(shown: View) -> Html:
-    who = count(len(shown.calendars), "patient")
+    who = count(len(shown.calendars), "patient; all times are the patient's own", "patients; all times are each patient's own")
     told = "Every text that would go out, from the real services on simulated time. Nobody has been texted."
     return tag(
         "header",
         tag("p", "Steadypath rehearsal", class_="brand"),
         tag("h1", words.period(shown)),
-        tag("p", f"{told} {who}; times are each patient's own.", class_="told"),
+        tag("p", f"{told} {who}.", class_="told"),
     )
 
 
@@ -60,7 +60,7 @@ def _overview(calendars: Sequence[Calendar]) -> Html:
     titles = ("Patient", "Texts", "Busiest day", "Care team hears", "Not sent", "Zone")
     head = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in titles)))
     rows = [_overview_row(calendar, number) for number, calendar in enumerate(calendars, 1)]
-    return tag("div", tag("table", tag("caption", "All patients"), head, tag("tbody", *rows), class_="overview"), class_="wide")
+    return _scrolling(tag("table", tag("caption", "All patients"), head, tag("tbody", *rows), class_="overview"), "All patients")
 
 
 def _overview_row(calendar: Calendar, number: int) -> Html:
@@ -75,12 +75,17 @@ def _patient(calendar: Calendar, number: int) -> Html:
     return tag(
         "article",
         tag("div", title, tag("p", calendar.patient.zone, class_="zone"), _sums(calendar), class_="patient"),
-        tag("div", _table(calendar), class_="wide"),
+        _scrolling(_table(calendar), f"Calendar of {calendar.patient.id}"),
         _legend(calendar),
         tag("div", *_details(calendar), class_="details"),
         id=f"patient-{number}",
         aria_labelledby=f"title-{number}",
     )
+
+
+def _scrolling(table: Html, label: str) -> Html:
+    """Too wide for a small screen, a table scrolls by itself, by keyboard too."""
+    return tag("div", table, class_="wide", tabindex="0", role="region", aria_label=label)
 
 
 def _sums(calendar: Calendar) -> Html:

@@ -136,7 +136,7 @@ def _groups(groups: Iterable[Group]) -> Iterator[str]:
         if group.text or not fate:
             yield from _quoted(group.text)
         for why in words.because(group):
-            yield from _wrapped(f"   {why}", "   ")
+            yield from _wrapped(f"   {legible(why)}", "   ")
 
 
 def _one_by_one(entries: Iterable[Entry], named: bool = False) -> Iterator[str]:

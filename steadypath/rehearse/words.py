@@ -56,7 +56,7 @@ def own_when(entry: Entry) -> str:
     """ "Mon 23 Nov 08:00 America/New_York": on the clock of whoever got it."""
     at = own_time(entry.what)
     zone = entry.what.zone if isinstance(entry.what, Text) else at.tzname() or ""
-    return f"{at:%a} {short_day(at)} {wall_clock(at)} {legible(zone)}"
+    return f"{at:%a} {short_day(at)} {wall_clock(at)} {zone}"
 
 
 def how_often(group: Group) -> str:
@@ -68,7 +68,7 @@ def how_often(group: Group) -> str:
 def because(group: Group) -> tuple[str, ...]:
     """Every reason of a group, with how often where there are several."""
     whys = group.whys
-    return tuple(legible(why) if len(whys) == 1 else f"{number}× {legible(why)}" for why, number in whys)
+    return tuple(why if len(whys) == 1 else f"{number}× {why}" for why, number in whys)
 
 
 def fate(entry: Entry) -> str:
