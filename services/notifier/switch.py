@@ -42,9 +42,10 @@ async def states(unit: Unit, clinics: Collection[UUID]) -> Mapping[UUID, Switch]
 
 
 async def put(unit: Unit, caller: Caller, wanted: SwitchIn) -> Switch:
-    """Turns the clinic's switch. Texts that wait are withheld at their gate, each with its reason; nothing is deleted."""
+    """Turns the clinic's switch. Texts that wait are withheld at their gate, each with its reason; nothing is deleted. Why it was
+    turned stands, sealed, in the audit of the command and nowhere else."""
     state: Switch = "on" if wanted.sending == "on" else "off-everything" if wanted.everything else "off"
-    values = {"state": state, "reason": wanted.reason, "key_id": caller.key_id, "changed_at": unit.now}
+    values = {"state": state, "key_id": caller.key_id, "changed_at": unit.now}
     statement = insert(switch_table).values(clinic_id=caller.clinic_id, **values)
     await unit.conn.execute(statement.on_conflict_do_update(index_elements=["clinic_id"], set_=values))
     await ops_say(unit, "switch-turned", {"state": state}, dedup=f"switch/{caller.clinic_id}/{unit.now.isoformat()}")

@@ -205,7 +205,8 @@ switch = Table(
     METADATA,
     Column("clinic_id", _id(), primary_key=True),
     Column("state", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    # Not written any more (the audit keeps a command's reason, sealed). It goes once no process of the release before runs.
+    Column("reason", Text),
     Column("key_id", _id(), nullable=False),
     Column("changed_at", _instant(), nullable=False),
     CheckConstraint("state IN ('on', 'off', 'off-everything')", name="switch_state"),
