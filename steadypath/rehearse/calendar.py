@@ -10,53 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from steadypath.rehearse.marks import Mark, counts, mark_of, was_heard, was_said
 from steadypath.rehearse.story import Rehearsed, Reply, Story, Text
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What stands for a kind of entry: one letter in a grid, a word beside it, a name for style sheets."""
-
-    letter: str
-    word: str
-    name: str
-
-
-REPLY = Mark(">", "the patient writes", "reply")
-CARE_TEAM = "T"
-_OTHER = "o"
-#: By the event that caused a text to a patient.
-_MARKS = {
-    "dose-due": Mark("D", "dose", "dose"),
-    "check-in-due": Mark("C", "check-in", "check-in"),
-    "follow-up-due": Mark("F", "follow-up", "follow-up"),
-    "appointment-reminder-due": Mark("A", "appointment", "appointment"),
-    "monitoring-due": Mark("M", "monitoring", "monitoring"),
-    "education-due": Mark("E", "note", "note"),
-    "contact-changed": Mark("W", "welcome", "welcome"),
-    "message-requested": Mark("Q", "question", "question"),
-    "reply-received": Mark("R", "answer", "answer"),
-    "risk-heard": Mark("S", "safe reply", "safe-reply"),
-}
-#: By the event that caused a text to the care team.
-_HEARD = {"alert-raised": "alert", "alert-escalated": "escalation", "risk-heard": "risk wording", "reply-received": "answer"}
-#: Events that cause nothing but answers; of others the text itself says whether it is one.
-_ANSWERS = frozenset({"reply-received", "risk-heard", "crisis-flagged", "patient-opted-in", "patient-opted-out"})
-
-
-def mark_of(what: Text | Reply) -> Mark:
-    """A kind that has no mark of its own is called by its name."""
-    if isinstance(what, Reply):
-        return REPLY
-    spoken = what.kind.replace("-", " ")
-    if what.to == "care-team":
-        return Mark(CARE_TEAM, _HEARD.get(what.kind, spoken), "care-team")
-    if what.answer and what.kind == "message-requested":
-        return _MARKS["reply-received"]
-    return _MARKS.get(what.kind, Mark(_OTHER, spoken, "other"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +64,7 @@ class Week:
     @property
     def heard(self) -> tuple[Entry, ...]:
         """What the care team was sent."""
-        return tuple(entry for day in self.days for entry in day.entries if _heard(entry.what))
+        return tuple(entry for day in self.days for entry in day.entries if was_heard(entry.what))
 
 
 @dataclass(frozen=True)
@@ -229,9 +187,9 @@ def _calendar(story: Story, patient: Rehearsed, happened: Sequence[Text | Reply]
     return Calendar(
         patient,
         _weeks(story, patient, entries),
-        said=_groups((entry for entry in entries if _said(entry.what)), _wording),
+        said=_groups((entry for entry in entries if was_said(entry.what)), _wording),
         answered=_groups((entry for entry in entries if isinstance(entry.what, Reply)), _wording),
-        heard=tuple(entry for entry in entries if _heard(entry.what)),
+        heard=tuple(entry for entry in entries if was_heard(entry.what)),
         unsent=_groups(unsent, _reason),
     )
 
@@ -251,7 +209,7 @@ def _week(first_day: date, number: int, patient: Rehearsed, by_date: dict[date, 
 
 
 def _day(day: date, patient: Rehearsed, entries: Sequence[Entry]) -> Day:
-    counted = sum(1 for entry in entries if _counts(entry.what))
+    counted = sum(1 for entry in entries if counts(entry.what))
     full = 0 < counted >= patient.cap_a_day
     return Day(day, tuple(entries), clock_change(day, ZoneInfo(patient.zone)), counted, full)
 
@@ -267,18 +225,6 @@ def _own_entry(what: Text | Reply) -> Entry:
 def _instant(entry: Entry) -> datetime:
     """Datetimes of one zone are compared by wall time, which an autumn night has twice."""
     return entry.at.astimezone(UTC)
-
-
-def _said(what: Text | Reply) -> bool:
-    return isinstance(what, Text) and what.to == "patient" and what.status == "sent"
-
-
-def _heard(what: Text | Reply) -> bool:
-    return isinstance(what, Text) and what.to == "care-team" and what.status == "sent"
-
-
-def _counts(what: Text | Reply) -> bool:
-    return isinstance(what, Text) and _said(what) and not what.answer and what.kind not in _ANSWERS
 
 
 def _wording(entry: Entry) -> tuple[str, Hashable]:

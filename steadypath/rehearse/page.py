@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from steadypath.rehearse import words
-from steadypath.rehearse.calendar import Calendar, Day, Entry, Group, Mark, View, Week, view
+from steadypath.rehearse.calendar import Calendar, Day, Entry, Group, View, Week, view
+from steadypath.rehearse.marks import Mark
 from steadypath.rehearse.markup import Html, raw, tag, together
 from steadypath.rehearse.story import Reply, Story, Text
 from steadypath.rehearse.words import count

@@ -8,7 +8,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from steadypath.rehearse import words
-from steadypath.rehearse.calendar import CARE_TEAM, Calendar, Day, Entry, Group, Week, view
+from steadypath.rehearse.calendar import Calendar, Day, Entry, Group, Week, view
+from steadypath.rehearse.marks import CARE_TEAM
 from steadypath.rehearse.story import Reply, Story, Text
 from steadypath.rehearse.words import legible
 

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
-from steadypath.rehearse.calendar import Calendar, clock_change, mark_of, view
+from steadypath.rehearse.calendar import Calendar, clock_change, view
+from steadypath.rehearse.marks import mark_of
 from steadypath.rehearse.story import Reply, Story
 from tests.unit.rehearse.stories import MONDAY, NEW_YORK, SPRING, dose, moment, page_to_team, stories, story, withheld
 
@@ -19,6 +20,7 @@ def only(told: Story) -> Calendar:
     return view(told).calendars[0]
 
 
+@settings(deadline=None)
 @given(stories())
 def test_everything_is_in_exactly_one_place(told: Story) -> None:
     shown = view(told)
@@ -27,6 +29,7 @@ def test_everything_is_in_exactly_one_place(told: Story) -> None:
     assert placed == Counter(map(id, (*told.texts, *told.replies)))
 
 
+@settings(deadline=None)
 @given(stories())
 def test_what_is_in_a_day_is_in_one_list_below_it(told: Story) -> None:
     for each in view(told).calendars:
@@ -35,6 +38,7 @@ def test_what_is_in_a_day_is_in_one_list_below_it(told: Story) -> None:
         assert sorted(map(id, listed)) == sorted(id(entry) for day in each.days for entry in day.entries)
 
 
+@settings(deadline=None)
 @given(stories())
 def test_an_entry_stands_on_its_local_date_and_in_time_order(told: Story) -> None:
     for each in view(told).calendars:
@@ -45,6 +49,7 @@ def test_an_entry_stands_on_its_local_date_and_in_time_order(told: Story) -> Non
             assert all(at.astimezone(zone).date() == day.date for at in instants)
 
 
+@settings(deadline=None)
 @given(stories())
 def test_the_weeks_of_the_story_are_all_there(told: Story) -> None:
     for each in view(told).calendars:
@@ -105,6 +110,11 @@ def test_a_question_counts_and_an_answer_has_another_mark() -> None:
     question = replace(dose(moment(MONDAY, 9)), kind="message-requested")
     assert only(story(question)).weeks[0].counted == 1
     assert [mark_of(text).letter for text in (question, replace(question, answer=True))] == ["Q", "R"]
+
+
+def test_what_confirms_the_patients_own_wish_is_an_answer() -> None:
+    confirmed = replace(dose(moment(MONDAY, 9)), kind="texts-paused")
+    assert (mark_of(confirmed).letter, only(story(confirmed)).weeks[0].counted) == ("R", 0)
 
 
 @pytest.mark.parametrize(("cap", "full"), [(3, False), (2, True), (1, True), (0, True)])

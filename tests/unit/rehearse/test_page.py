@@ -7,7 +7,7 @@ from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from steadypath.rehearse.page import page
 from steadypath.rehearse.story import Rehearsed, Reply, Story
@@ -54,6 +54,7 @@ class Reader(HTMLParser):
             self.cells[-1] = (self.cells[-1][0], self.cells[-1][1] + " " + data)
 
 
+@settings(deadline=None)
 @given(stories())
 def test_every_text_reply_and_reason_is_there(told: Story) -> None:
     seen = Reader(page(told)).texts
@@ -65,6 +66,7 @@ def test_every_text_reply_and_reason_is_there(told: Story) -> None:
     assert {legible(sentence, keep="\n") for sentence in told.assumed} <= set(seen)
 
 
+@settings(deadline=None)
 @given(stories())
 def test_nothing_of_a_story_becomes_markup(told: Story) -> None:
     source = page(told)

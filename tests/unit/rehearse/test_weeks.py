@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from steadypath.rehearse.story import Rehearsed, Reply, Story
 from steadypath.rehearse.weeks import WIDTH, render
@@ -18,6 +18,7 @@ def squeezed(text: str) -> str:
     return "".join(text.split())
 
 
+@settings(deadline=None)
 @given(stories())
 def test_every_text_reply_and_reason_is_there(told: Story) -> None:
     seen = squeezed(render(told))
@@ -30,6 +31,7 @@ def test_every_text_reply_and_reason_is_there(told: Story) -> None:
         assert squeezed(legible(sentence)) in seen
 
 
+@settings(deadline=None)
 @given(stories())
 def test_only_line_feeds_move_the_cursor(told: Story) -> None:
     assert render(told) == legible(render(told), keep="\n")
