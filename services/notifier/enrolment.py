@@ -11,7 +11,7 @@ from services.notifier.http.bodies import Consent, ContactLine, Outcome, Patient
 from services.notifier.http.clinic import checked_country, checked_zone
 from services.notifier.newcomers import Newcomer, outcome, sealed
 from services.notifier.numbers import e164
-from services.notifier.storage import clinics, contact_rows, plans
+from services.notifier.storage import clinics, contact_rows, plans, welcomes
 from services.notifier.storage.clinics import Clinic
 from services.notifier.storage.contact_rows import Contact, number_index, number_key, opened, seal
 from shared.errors import DomainError
@@ -160,6 +160,7 @@ async def _said(unit: Unit, contact_id: UUID, *, changed: set[str]) -> Outcome:
     if "number" in changed:
         await newcomers.share_opt_out(unit, [known])
     await newcomers.welcome(unit, {event: known})
+    await welcomes.ask_again(unit, [contact_id])
     return outcome(await contact_rows.needed(unit, contact_id), "changed")
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.gate import Switch
+from services.notifier.storage import welcomes
 from services.notifier.storage.tables import switch as switch_table
 from shared.http import Caller, requires
 from shared.messaging.unit import Unit
@@ -49,6 +50,8 @@ async def put(unit: Unit, caller: Caller, wanted: SwitchIn) -> Switch:
     statement = insert(switch_table).values(clinic_id=caller.clinic_id, **values)
     await unit.conn.execute(statement.on_conflict_do_update(index_elements=["clinic_id"], set_=values))
     await ops_say(unit, "switch-turned", {"state": state}, dedup=f"switch/{caller.clinic_id}/{unit.now.isoformat()}")
+    if state == "on":
+        await welcomes.ask_again_in(unit, caller.clinic_id)
     unit.after_commit("sender")
     return state
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.notifier.domain.message import MessageDraft
-from services.notifier.storage import contacts, messages, plans
+from services.notifier.storage import contacts, messages, plans, welcomes
 from shared.defaults import default
 from shared.events import plans as events
 from shared.events.plans import PlanEvent
@@ -20,6 +20,8 @@ async def on_plan(unit: Unit, event: PlanEvent) -> None:
         return
     await messages.release_waiting_for_plan(unit, event.patient_id, event.plan_version)
     await _welcome(unit, event)
+    if event.plan.status == "active":
+        await welcomes.ask_again(unit, [event.patient_id])
 
 
 async def _welcome(unit: Unit, event: PlanEvent) -> None:

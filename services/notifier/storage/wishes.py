@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.standing import How, Signal, opt_out_in_force
+from services.notifier.storage import welcomes
 from services.notifier.storage.contact_rows import Contact, change, needed, one, say
 from services.notifier.storage.hearing_tables import opt_signal
 from shared.events.messages import NumberSuspectV1, PatientOptedInV1, PatientOptedOutV1, TextsPausedV1, TextsResumedV1
@@ -74,6 +75,7 @@ async def settle_standing(unit: Unit, known: Contact) -> UUID | None:
     if force is None and known.opted_out:
         last = max((row for row in rows if row.way == "in"), key=lambda row: row.seq)
         now = await change(unit, known.id, opted_out=False, opted_out_at=None, opted_out_by=None)
+        await welcomes.ask_again(unit, [known.id])
         return say(unit, PatientOptedInV1, now, how=last.how)
     return None
 
@@ -137,6 +139,7 @@ async def resume(unit: Unit, contact_id: UUID, *, of_crisis: bool = False) -> UU
     if known is None or known.texts_paused == "no" or (known.texts_paused == "crisis" and not of_crisis):
         return None
     now = await change(unit, contact_id, texts_paused="no", paused_until=None)
+    await welcomes.ask_again(unit, [contact_id])
     await unit.drop_work(PAUSE_OVER, str(contact_id))
     unit.after_commit("sender")
     return say(unit, TextsResumedV1, now)
