@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from services.notifier import callbacks, inbound, switch
 from services.notifier.domain.templates import load
-from services.notifier.handlers import adherence, crisis, due, plans
+from services.notifier.handlers import adherence, crisis, due, parked, plans
 from services.notifier.http import bulk, clinic, contacts, messages
 from services.notifier.inbound_poll import InboundPass
 from services.notifier.reconcile import Reconciler
@@ -42,7 +42,7 @@ def passes(runtime: Runtime) -> Sequence[Pass]:
 SPEC = ServiceSpec(
     name=SERVICE,
     handlers=HANDLERS,
-    fires=crisis.FIRES,
+    fires={**crisis.FIRES, **parked.FIRES},
     tables=METADATA,
     router=router,
     passes=passes,
