@@ -194,6 +194,8 @@ async def change(unit: Unit, clinic_id: UUID, patient_id: UUID, external: str | 
     reader = Reader(patient_id, clinic, names.patient or external)
     with answered():
         after = decide(row.plan, reader)
+        called = {**names.medicines, **reader.medicines}
+        after = after._replace(plan=pieces.beside_each_other(row.plan, after.plan, called))
         if after.plan != row.plan:
             validation.check(after.plan, numbers.limits(clinic.numbers))
     if not after.facts:

@@ -3,7 +3,7 @@ hold. Whoever sends the same file again must change nothing, whatever day it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -113,3 +113,27 @@ def _relaid(medicine: Medicine, joined: Plan, read_in: Plan, coded: Mapping[str,
 
     own = set(medicine.rule_sets) - by_code(read_in)
     return replace(medicine, rule_sets=tuple(sorted(own | by_code(joined))))
+
+
+def beside_each_other(before: Plan, after: Plan, called: Mapping[str, Mapping[str, str | None]]) -> Plan:
+    """The plan after a command that added, switched or removed a medicine, each medicine with the rule sets that follow from what
+    is taken beside it now. What the clinic added stays. `called`: what the clinic calls the medicines of both, by our id."""
+    coded = {key: Coded(one.get("system"), one.get("code"), one.get("display")) for key, one in called.items()}
+    if {one.id: one.status for one in before.medicines} == {one.id: one.status for one in after.medicines}:
+        return after
+
+    def by_code(medicine: Medicine, taken: Iterable[Medicine]) -> set[str]:
+        beside = [coded.get(str(one.id), Coded()) for one in taken if one.id != medicine.id]
+        return set(rule_sets_for(coded.get(str(medicine.id), Coded()), beside))
+
+    def relaid(medicine: Medicine) -> Medicine:
+        # A medicine that ended by itself was still beside the others when their rule sets were found, or is not any more.
+        found_before = by_code(medicine, before.medicines) | by_code(medicine, _taken(before))
+        own = set(medicine.rule_sets) - (found_before if before.medicine(medicine.id) else by_code(medicine, ()))
+        return replace(medicine, rule_sets=tuple(sorted(own | by_code(medicine, _taken(after)))))
+
+    return replace(after, medicines=tuple(relaid(one) if one.status == "active" else one for one in after.medicines))
+
+
+def _taken(plan: Plan) -> list[Medicine]:
+    return [one for one in plan.medicines if one.status == "active"]

@@ -10,7 +10,7 @@ import pytest
 
 from services.scheduler import effective
 from shared.identity import KeyRole, hash_of, key_id_of, new_key
-from tests.integration.scheduler.conftest import CLINIC, House, a_dose, a_medicine, a_plan, patient
+from tests.integration.scheduler.conftest import CLINIC, House, a_dose, a_medicine, a_plan, medication, patient
 
 pytestmark = pytest.mark.anyio
 
@@ -224,3 +224,24 @@ async def test_medicines_join_leave_and_switch_by_command(house: House) -> None:
     assert (await house.call("POST", "/patients/p1/plan/dose-change", taper))["events"] == ["taper-started"]
     past = await house.call("POST", "/patients/p1/plan/dose-change", change(effective_on="2026-11-01"), expect=422)
     assert past["element"] == "effective_on"
+
+
+async def test_rule_sets_follow_what_is_taken_beside_by_every_command(house: House) -> None:
+    """Valproate doubles lamotrigine's half-life (clinical.md 3.1): what a gap is depends on it, by whatever way it joins."""
+
+    async def now() -> dict[str, list[str]]:
+        plan = (await house.call("GET", "/patients/p1/plan"))["plan"]
+        names = {str(medication("p1", name)): name for name in ("lam", "val", "lam2")}
+        return {names[one["id"]]: one["rule_sets"] for one in plan["medicines"] if one["status"] == "active"}
+
+    lamotrigine, valproate = ({"display": f"{name} 25 MG Oral Tablet"} for name in ("lamotrigine", "valproate"))
+    await house.put("p1", a_plan(medicines=[a_medicine("lam", code=lamotrigine, rule_sets=["own-rule"])]))
+    assert await now() == {"lam": ["gap-5-half-lives", "own-rule"]}
+    add = {"medicine": a_medicine("val", code=valproate), "reason": "partial-response"}
+    await house.call("POST", "/patients/p1/plan/medicines", add)
+    assert await now() == {"lam": ["gap-5-half-lives-inhibited", "own-rule"], "val": []}
+    switch = {"from_medicine": "lam", "medicine": a_medicine("lam2", code=lamotrigine), "reason": "other"}
+    await house.call("POST", "/patients/p1/plan/medicines/switch", switch)
+    assert await now() == {"lam2": ["gap-5-half-lives-inhibited"], "val": []}
+    await house.call("POST", "/patients/p1/plan/medicines/remove", {"medicine": "val", "reason": "other"})
+    assert await now() == {"lam2": ["gap-5-half-lives"]}
