@@ -7,7 +7,17 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 
 from shared.defaults import duration
@@ -42,6 +52,17 @@ def _span(value: str) -> str:
     return value
 
 
+def _weekday(value: object, read: ValidatorFunctionWrapHandler) -> int:
+    """A number says nothing of which day it is; the refusal does."""
+    try:
+        day: int = read(value)
+    except ValidationError:
+        raise PydanticCustomError("weekday", "a day of the week", {"expected": "1 (Monday) to 7 (Sunday)"}) from None
+    return day
+
+
+#: ISO 8601: 1 is Monday.
+Weekday = Annotated[int, Field(ge=1, le=7), WrapValidator(_weekday)]
 Wall = Annotated[time, BeforeValidator(_wall)]
 #: ISO 8601 duration of weeks, days, hours, minutes.
 Duration = Annotated[str, StringConstraints(max_length=24), AfterValidator(_span)]
@@ -81,7 +102,7 @@ class DoseBody(Body):
     quantity: Annotated[Decimal, Field(gt=0, le=100_000, max_digits=12)]
     unit: Annotated[str, StringConstraints(pattern=r"^[a-zA-Zµ%][a-zA-Zµ0-9%/. ]{0,23}$")]
     every_days: Annotated[int, Field(ge=1, le=366)] = 1
-    weekdays: list[Annotated[int, Field(ge=1, le=7)]] = []
+    weekdays: list[Weekday] = []
 
 
 class StepBody(Body):

@@ -245,3 +245,9 @@ async def test_rule_sets_follow_what_is_taken_beside_by_every_command(house: Hou
     assert await now() == {"lam2": ["gap-5-half-lives-inhibited"], "val": []}
     await house.call("POST", "/patients/p1/plan/medicines/remove", {"medicine": "val", "reason": "other"})
     assert await now() == {"lam2": ["gap-5-half-lives"]}
+
+
+async def test_a_weekday_that_is_none_is_told_which_there_are(house: House) -> None:
+    for wrong in (0, 8, "mon"):
+        answer = await house.put("p1", with_dose(weekdays=[wrong]), expect=422)
+        assert answer["accepted"] == "1 (Monday) to 7 (Sunday)"
