@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from services.scheduler import numbers
+from services.scheduler import numbers, questions
 from services.scheduler.bodies import (
     AppointmentBody,
     CheckInBody,
@@ -93,7 +93,7 @@ class Reader:
                 self.medicine(one, start, f"medicines[{number}]", coded[:number] + coded[number + 1 :])
                 for number, one in enumerate(body.medicines)
             ),
-            check_ins=tuple(self._check_in(one, start) for one in body.check_ins),
+            check_ins=tuple(self._check_in(one, start, f"check_ins[{number}]") for number, one in enumerate(body.check_ins)),
             follow_ups=tuple(self._follow_up(one, start) for one in body.follow_ups),
             appointments=tuple(
                 self.appointment(one.id, one, body.zone, f"appointments[{number}].")
@@ -140,7 +140,8 @@ class Reader:
             replaces=self.medicine_id(body.replaces, f"{element}.replaces") if body.replaces else None,
         )
 
-    def _check_in(self, body: CheckInBody, start: date) -> CheckIn:
+    def _check_in(self, body: CheckInBody, start: date, element: str) -> CheckIn:
+        questions.check(body.instrument, body.item, element)
         return CheckIn(
             id=self.element_id("check-in", body.id),
             instrument=body.instrument,

@@ -25,6 +25,10 @@ def with_steps(*days: int) -> dict[str, Any]:
     return a_plan(medicines=[a_medicine("m1", *({"from_day": day, "doses": [a_dose()]} for day in days))])
 
 
+def with_check_in(**changes: Any) -> dict[str, Any]:
+    return a_plan(check_ins=[{"id": "c", "instrument": "phq-2", "item": "down", "time": "10:00"} | changes])
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (with_steps(1, 1), "medicines[0].steps[1].from_day"),
     (with_steps(0), "medicines[0].steps[0].from_day"),
@@ -47,6 +51,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         a_plan(check_ins=[{"id": "c", "instrument": "mood", "item": "mood", "time": "10:00", "answer_within": "P1Y"}]),
         "check_ins[0].answer_within",
     ),
+    (with_check_in(instrument="phq-99"), "check_ins[0].instrument"),
+    (with_check_in(item="interests"), "check_ins[0].item"),
     (a_plan(follow_ups=[{"id": "f", "due_day": 5, "deadline_day": 4, "time": "10:00"}]), "follow_ups[0].deadline_day"),
     (a_plan(appointments=[{"id": "a", "starts_at": "2026-12-07T10:00:00Z"}]), "appointments[0].starts_at"),
     (a_plan(appointments=[{"id": "a", "starts_at": "2026-12-07T10:00", "follow_up": "x"}]), "appointments[0].follow_up"),
@@ -251,3 +257,11 @@ async def test_a_weekday_that_is_none_is_told_which_there_are(house: House) -> N
     for wrong in (0, 8, "mon"):
         answer = await house.put("p1", with_dose(weekdays=[wrong]), expect=422)
         assert answer["accepted"] == "1 (Monday) to 7 (Sunday)"
+
+
+async def test_an_instrument_that_nobody_can_ask_is_told_which_can_be(house: House) -> None:
+    answer = await house.put("p1", with_check_in(instrument="phq-99"), expect=422)
+    assert (answer["element"], answer["accepted"]) == ("check_ins[0].instrument", "mood, sleep, side-effects, phq-2, gad-2")
+    many = {"items": [{"patient": "p1", "plan": with_check_in(item="interests")}]}
+    (item,) = (await house.call("POST", "/bulk/plans", many))["items"]
+    assert (item["element"], item["accepted"]) == ("check_ins[0].item", "interest, down")
