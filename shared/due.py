@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.crypto import FieldCipher
-from shared.db import lock_keys, sql, tables_of
+from shared.db import lock_keys, reader, sql, tables_of
 from shared.errors import DomainError, SteadypathError
 from shared.events.base import stable_id
 from shared.logs import log
@@ -58,6 +58,7 @@ class Ticker:
     ) -> None:
         self.counts = counts or Counts()
         self._engine = engine
+        self._reader = reader(engine)
         self._service = service
         self._cipher = cipher
         self._fires = fires
@@ -81,7 +82,7 @@ class Ticker:
     async def next_due(self) -> datetime | None:
         """The clinical instant of the next waiting row, overdue ones included."""
         of = self._table.c
-        async with self._engine.connect() as conn:
+        async with self._reader.connect() as conn:
             found: datetime | None = (await conn.execute(select(func.min(of.due_at)).where(of.state == "waiting"))).scalar()
         return found
 
@@ -96,7 +97,7 @@ class Ticker:
             .order_by(of.due_at, of.kind, of.ref)
             .limit(BATCH)
         )
-        async with self._engine.connect() as conn:
+        async with self._reader.connect() as conn:
             return [(row.kind, row.ref, row.key) for row in await conn.execute(query)]
 
     async def _fire(self, candidates: Sequence[tuple[str, str, UUID]], now: datetime) -> int:

@@ -37,6 +37,7 @@ class Loop:
         self._busy = asyncio.Lock()
         self._woken = asyncio.Event()
         self._began: float | None = None
+        self._stepped_until = 0.0
 
     @property
     def name(self) -> str:
@@ -44,6 +45,16 @@ class Loop:
 
     def wake(self) -> None:
         self._woken.set()
+
+    def stepped(self) -> None:
+        """A driver of simulated time is at work: it runs us whenever there is something to do, and we do not do it twice."""
+        self._stepped_until = monotonic() + _LONGEST_SLEEP
+
+    def take_wake(self) -> bool:
+        """Whether somebody has made work for us since we ran last; whoever asks runs us."""
+        woken = self._woken.is_set()
+        self._woken.clear()
+        return woken
 
     def in_flight(self) -> int:
         return self.work.in_flight() + (1 if self._busy.locked() else 0)
@@ -83,6 +94,9 @@ class Loop:
         """Until `stopping`: the run under way is finished, no further one begins."""
         while not stopping.is_set():
             self._woken.clear()
+            if (rest := self._stepped_until - monotonic()) > 0:
+                await _first_of(stopping, None, rest)
+                continue
             amount = await self.once()
             if amount:
                 await asyncio.sleep(0)
@@ -131,6 +145,11 @@ class Loops:
         """A name that has no pass in this process (role web) is some other process's: it looks within a second."""
         if name in self._by_name:
             self._by_name[name].wake()
+
+    def stepped(self) -> None:
+        """As `Loop.stepped`, for all."""
+        for loop in self.all:
+            loop.stepped()
 
     async def until_idle(self, seconds: float) -> None:
         """Runs all passes in turn until none finds anything to do, or for so long (machine time)."""

@@ -95,7 +95,7 @@ class OpsPass:
     async def next_due(self) -> datetime | None:
         """The clinical instant of the next attempt."""
         statement = select(func.min(self._notice.c.next_at)).where(self._notice.c.state == "waiting")
-        async with self._runtime.engine.connect() as conn:
+        async with self._runtime.reader.connect() as conn:
             due: datetime | None = (await conn.execute(statement)).scalar_one()
         return due
 
@@ -109,7 +109,7 @@ class OpsPass:
 
     async def _report_parked(self) -> int:
         """A notice for every parked event or due work that has none: whoever parked it need not think of it."""
-        async with self._runtime.engine.connect() as conn:
+        async with self._runtime.reader.connect() as conn:
             unsaid = (await conn.execute(self._unsaid())).all()
         if not unsaid:
             return 0

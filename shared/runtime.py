@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.clock import Clock, clock_from
 from shared.crypto import FieldCipher
-from shared.db import make_engine
+from shared.db import make_engine, reader
 from shared.http import commands
 from shared.http.commands import Store
 from shared.logs import Log, log
@@ -33,6 +33,8 @@ class Runtime:
         self.settings = settings
         self.clock = clock or clock_from(settings)
         self.engine = engine or make_engine(settings.database_url, service=settings.service)
+        #: For single reads: each statement stands for itself.
+        self.reader = reader(self.engine)
         self.cipher = FieldCipher(settings.data_key)
         self.log = log
         self.metrics = Metrics()
@@ -54,6 +56,12 @@ class Runtime:
         self.changes += 1
         if self._wake is not None:
             self._wake(name)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Unit]:
+        """A unit whose statements stand alone: for a pass that only looks. Nothing said in it is kept."""
+        async with self.reader.connect() as conn:
+            yield Unit(conn, now=self.clock.now(), service=self.settings.service, cipher=self.cipher)
 
     @asynccontextmanager
     async def unit(self, *, correlation_id: UUID | None = None) -> AsyncIterator[Unit]:

@@ -11,7 +11,7 @@ first step, at the end of an advance, and once in a clinical day: some look for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -76,11 +76,16 @@ class Snapshot(BaseModel):
 
 @dataclass(frozen=True)
 class _Seen:
-    """A snapshot, which passes had something to do in it, and what this process had done when it began."""
+    """A snapshot, when each pass has something to do, whether events wait, and what this process had done when it began."""
 
     snapshot: Snapshot
-    busy: tuple[Loop, ...]
+    instants: Mapping[str, datetime]
     doings: tuple[int, ...]
+
+    def busy(self, loops: Loops, now: datetime) -> list[Loop]:
+        """The passes that have something to do at `now`."""
+        due = [loop for loop in loops.all if loop.name in self.instants and self.instants[loop.name] <= now]
+        return due + [loop for loop in loops.all if loop.name == "relay" and self.snapshot.unsent]
 
 
 class Stepper:
@@ -98,6 +103,7 @@ class Stepper:
 
     async def step(self, expected: Expected | None = None) -> Snapshot:
         async with self._one:
+            self._loops.stepped()
             # The passes' transactions are theirs, not the stepping request's: no audit row, no claimed key.
             with commands.acting_for(None):
                 return await self._step(expected or Expected())
@@ -123,15 +129,28 @@ class Stepper:
 
     async def _until_idle(self, end: float) -> Snapshot:
         """Runs what has something to do until nothing has, or until what has cannot do it."""
+        if self._last is not None:  # what came due since is known without asking
+            await self._run(self._last.busy(self._loops, self._runtime.clock.now()))
         while True:
+            await self._run_woken(end)
             seen = await self._look()
             parked_anew = self._last is None or self._last.snapshot.parked != seen.snapshot.parked
             self._last = seen
-            busy = self._loops.all if parked_anew else seen.busy
-            done = sum([await loop.once() for loop in busy])
-            await self._let_land()
+            done = await self._run(self._loops.all if parked_anew else seen.busy(self._loops, seen.snapshot.now))
             if monotonic() > end or (not done and self._doings() == seen.doings):
                 return seen.snapshot if seen.snapshot.in_flight == self._in_flight() else (await self._look()).snapshot
+
+    async def _run(self, loops: Sequence[Loop]) -> int:
+        done = sum([await loop.once() for loop in loops])
+        if loops:
+            await self._let_land()
+        return done
+
+    async def _run_woken(self, end: float) -> None:
+        """Runs the passes for which somebody has made work, until there is no such pass: cheaper than looking for it."""
+        await self._let_land()
+        while (woken := [loop for loop in self._loops.all if loop.take_wake()]) and monotonic() < end:
+            await self._run(woken)
 
     async def _let_land(self) -> None:
         """What is under way mostly ends in a moment: then the driver need not ask again."""
@@ -143,23 +162,22 @@ class Stepper:
         return (await self._look()).snapshot
 
     async def _look(self) -> _Seen:
-        """Counted in an order in which nothing can slip through: what is under way first and last, the rows in between."""
+        """Counted in an order in which nothing can slip through: what is under way first and last; in between the rows, from
+        where work comes in (due work) to where it goes out (the outbox), so that what moves on meanwhile is met again."""
         before, doings = self._in_flight(), self._doings()
         now = self._runtime.clock.now()
-        async with self._runtime.engine.connect() as conn:
-            await conn.execution_options(isolation_level="REPEATABLE READ")
-            unsent, lasts = await self._memory.standing(conn)
+        async with self._runtime.reader.connect() as conn:
             due, next_due, parked = await self._rows(conn, now)
-        busy = [loop for loop in self._loops.all if (loop.name == "ticker" and due) or (loop.name == "relay" and unsent)]
-        for loop in self._loops.all:
-            instant = None if loop.name == "ticker" else await loop.next_due()
-            if instant is not None:
-                due += instant <= now
-                next_due = min(next_due, instant) if next_due else instant
-                busy += [loop] if instant <= now else []
+            instants = {"ticker": next_due} if next_due is not None else {}
+            for loop in self._loops.all:
+                instant = None if loop.name == "ticker" else await loop.next_due()
+                if instant is not None:
+                    due += instant <= now
+                    instants[loop.name] = instant
+            unsent, lasts = await self._memory.standing(conn)
         snapshot = Snapshot(
             now=now,
-            next_due=next_due,
+            next_due=min(instants.values(), default=None),
             due=due,
             unsent=unsent,
             in_flight=max(before, self._in_flight()),
@@ -168,7 +186,7 @@ class Stepper:
             consumed=self._positions(),
             work=self._loops.work() + self._handled() + self._runtime.commands_done,
         )
-        return _Seen(snapshot, tuple(busy), doings)
+        return _Seen(snapshot, instants, doings)
 
     async def _rows(self, conn: AsyncConnection, now: datetime) -> tuple[int, datetime | None, int]:
         tables = tables_of(self._runtime.settings.service)

@@ -48,7 +48,7 @@ class InboundPass:
 
     async def next_due(self) -> datetime | None:
         """The next look-up of a time. The hourly poll is not in it: it runs as time goes by and does not stop simulated time."""
-        async with self._runtime.unit() as unit:
+        async with self._runtime.reading() as unit:
             return await heard.next_look(unit)
 
     async def run(self, now: datetime) -> int:
@@ -59,7 +59,7 @@ class InboundPass:
             self._looking = 0
 
     async def _times(self) -> int:
-        async with self._runtime.unit() as unit:
+        async with self._runtime.reading() as unit:
             due = await heard.to_look_up(unit, _GROUP)
         for reply_id, sid, looks, contact_ids in due:
             sent_at = await self._sent_at(sid)
@@ -83,7 +83,7 @@ class InboundPass:
             return None
 
     async def _polls(self, now: datetime) -> int:
-        async with self._runtime.unit() as unit:
+        async with self._runtime.reading() as unit:
             ours = await senders(unit)
         done = 0
         for sender, clinic_id in ours:

@@ -69,11 +69,11 @@ class Reconciler:
         return self._looking
 
     async def next_due(self) -> datetime | None:
-        async with self._runtime.unit() as unit:
+        async with self._runtime.reading() as unit:
             return await attempts.next_look(unit)
 
     async def run(self, now: datetime) -> int:
-        async with self._runtime.unit() as unit:
+        async with self._runtime.reading() as unit:
             due = await attempts.to_look_at(unit, _GROUP)
         self._looking = len(due)
         try:

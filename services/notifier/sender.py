@@ -52,7 +52,7 @@ class Sender:
 
     async def next_due(self) -> datetime | None:
         """The next text's turn; while the channel is down, its next try or the end of a text's usefulness."""
-        async with self._runtime.unit() as unit:
+        async with self._runtime.reading() as unit:
             probe = await channel.probe_at(unit)
             if probe is None:
                 return await messages.next_due(unit, channel_open=True)

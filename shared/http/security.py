@@ -48,7 +48,7 @@ async def _bearer_of(runtime: Runtime, credentials: HTTPAuthorizationCredentials
         if settings.simulated and settings.key and compare_digest(credentials.credentials.encode(), settings.key.encode()):
             # The first key is a setting that no command revokes. A rehearsal steps each service thousands of times.
             return first_caller(settings.clinic, settings.key)
-        async with runtime.engine.connect() as conn:
+        async with runtime.reader.connect() as conn:
             caller = await find_caller(conn, settings.service, credentials.credentials)
     if caller is None:
         headers = {"WWW-Authenticate": "Bearer"}

@@ -27,6 +27,28 @@ _TRANSACTION_SPAN = 1_000_000
 _NEVER = 2**62
 
 
+#: What waits beyond the last chunk (in a window that has only begun: after its last row), in one statement: it is asked often.
+_STANDING = """
+WITH at AS (
+  SELECT l.lasts, l.repair_from,
+    coalesce(CASE WHEN b.complete THEN b.window_hi ELSE b.window_lo END, l.repair_from, 0) AS lo,
+    coalesce(b.window_hi, l.repair_from, 0) AS hi,
+    CASE WHEN b.complete THEN NULL ELSE b.last_seq END AS after
+  FROM (SELECT 1) AS one
+  LEFT JOIN ~relay_lease AS l ON true
+  LEFT JOIN LATERAL (
+    SELECT window_lo, window_hi, last_seq, complete FROM ~relay_batch WHERE repair = l.repair ORDER BY batch DESC LIMIT 1
+  ) AS b ON true
+)
+SELECT at.lasts, at.repair_from, (
+  SELECT count(*) FROM ~outbox AS o
+  WHERE o.txid >= CAST(CAST(at.lo AS text) AS xid8)
+    AND (o.txid >= CAST(CAST(at.hi AS text) AS xid8) OR o.seq > coalesce(at.after, :never))
+) AS waiting
+FROM at
+"""
+
+
 class LeaseLost(SteadypathError):
     """Another relay leads now. What this one was doing changes nothing any more."""
 
@@ -82,6 +104,7 @@ class Memory:
         self._service = service
         self._holder = holder
         self._knobs = knobs
+        self._standing = self._sql(_STANDING).columns(lasts=JSONB)
 
     def _sql(self, statement: str) -> TextClause:
         return sql(self._service, statement)
@@ -219,32 +242,12 @@ class Memory:
     async def standing(self, conn: AsyncConnection) -> tuple[int, Offsets]:
         """How many events wait to be published, those of a repair under way included (and its markers, as one more), and the
         last offset that is ours, by topic and partition."""
-        found = self._sql("SELECT epoch, repair, repair_from, incarnation, lasts FROM ~relay_lease").columns(lasts=JSONB)
-        row = (await conn.execute(found)).first()
-        if row is None:
-            return await self._beyond(conn, Position(0, None, 0)), {}
-        lease = _lease(row)
-        unsent = await self._beyond(conn, await self.position(conn, lease))
-        return unsent + (lease.repair_from is not None), lease.lasts
+        row = (await conn.execute(self._standing, {"never": _NEVER})).one()
+        return int(row.waiting) + (row.repair_from is not None), row.lasts or {}
 
     async def unsent(self, conn: AsyncConnection) -> int:
         """As `standing`: how many events wait."""
         return (await self.standing(conn))[0]
-
-    async def _beyond(self, conn: AsyncConnection, position: Position) -> int:
-        count = await conn.execute(
-            self._sql(
-                "SELECT count(*) FROM ~outbox WHERE txid >= CAST(CAST(:hi AS text) AS xid8) "
-                "OR (txid >= CAST(CAST(:lo AS text) AS xid8) AND seq > :after)"
-            ),
-            {
-                "lo": str(position.lo),
-                "hi": str(position.hi if position.hi is not None else position.lo),
-                # In a window that has only begun, what is above the last row; before its first, nothing more than the rest.
-                "after": position.last_seq if position.hi is not None else _NEVER,
-            },
-        )
-        return int(count.scalar_one())
 
     async def lasts(self, conn: AsyncConnection) -> Offsets:
         """The last offset that is ours, by topic and partition."""
