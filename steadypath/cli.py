@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import NoReturn
-from zoneinfo import available_timezones
 
+from services.scheduler.domain.timing import zone_names
 from steadypath import desk
 from steadypath.errors import DONE, REFUSED, WRONG_USAGE, CommandError
 from steadypath.state import DEFAULT_PORT
@@ -138,7 +138,7 @@ def _day(text: str) -> date:
 
 
 def _zone(text: str) -> str:
-    if text not in available_timezones() or text in ("Factory", "localtime"):
+    if text not in zone_names():
         raise argparse.ArgumentTypeError("an IANA time zone such as America/New_York is needed")
     return text
 

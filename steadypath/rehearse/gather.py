@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -18,10 +18,9 @@ from steadypath.rehearse.story import Status, Text
 
 #: As `shared/http/ids.py` makes ids; the clinic is the one that every embedded stack makes.
 CLINIC = stable_id("clinic", "clinic")
-#: Neither gone nor given up.
-_OPEN = ("queued",)
-_GONE = ("accepted", "sent", "failed", "undelivered", "delivered", "unconfirmed", "attempting")
-_EXPIRED = ("expired",)
+#: Kinds of messages with which the clinic answers; the day's cap counts what it begins.
+_ANSWERS = ("acknowledgement", "clarification", "help", "safe-reply", "opt-in-confirmation", "opt-out-confirmation")
+_BY_TWILIO = "Twilio itself answers this word."
 #: What a keyword that Twilio itself answers makes the clinic say.
 _OF_KEYWORD = {"STOP": "patient-opted-out", "START": "patient-opted-in", "HELP": "reply-received"}
 
@@ -45,22 +44,24 @@ class Gatherer:
         for text in went.values():
             other = await self.phones.message_of(text.sid)
             found += [self._by_twilio(text, carried)] if other is None else self._text(None, other, text)
-        return sorted(found, key=lambda one: (one.at, one.to != "patient", one.patient or ""))
+        # By the instant: where clocks go back, the local times of two zones or of one night say nothing of the order.
+        return sorted(found, key=lambda one: (one.at.astimezone(UTC), one.to != "patient", one.patient or ""))
 
     def _text(self, player: Player | None, said: Mapping[str, Any], carried: Carried | None) -> Iterable[Text]:
         state = said["status"]
-        if carried is None and state in _OPEN:
+        if carried is None and state == "queued":
             return ()
         zone = self._zone(player, said["person"])
         if carried is None:
-            status: Status = "expired" if state in _EXPIRED else "withheld"
+            status: Status = "expired" if state == "expired" else "withheld"
             why = sentences.not_sent(state, said["why"])
         else:
             status, why = "sent", sentences.sent(said["cause"])
         at = datetime.fromisoformat(said["at"]).astimezone(ZoneInfo(zone))
         to: Literal["patient", "care-team"] = "care-team" if said["person"] else "patient"
         body = carried.body if carried else None
-        return (Text(at, zone, to, player.id if player else None, said["cause"], body, status, why),)
+        answer = said["kind"] in _ANSWERS
+        return (Text(at, zone, to, player.id if player else None, said["cause"], body, status, why, answer),)
 
     def _zone(self, player: Player | None, person: str | None) -> str:
         if person is None:
@@ -78,4 +79,4 @@ class Gatherer:
         zone = player.zone if player else self.clinic_zone
         at = text.at.astimezone(ZoneInfo(zone))
         to: Literal["patient", "care-team"] = "patient" if player else "care-team"
-        return Text(at, zone, to, player.id if player else None, kind, text.body, "sent", "Twilio itself answers this word.")
+        return Text(at, zone, to, player.id if player else None, kind, text.body, "sent", _BY_TWILIO, answer=True)
