@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from sqlalchemy import text
 
 from shared.db import make_engine
+from tests.integration.messaging.bench import until
 from tests.support.parts import Database
 
 
@@ -21,9 +20,7 @@ async def test_a_connection_that_the_server_closed_is_replaced(database: Databas
         async with other.connect() as conn:
             await conn.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
         assert driver is not None
-        async with asyncio.timeout(10):
-            while not driver.is_closed():
-                await asyncio.sleep(0)
+        await until(driver.is_closed)
         async with engine.connect() as conn:
             assert (await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one() != pid
     finally:
