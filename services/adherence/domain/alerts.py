@@ -33,12 +33,15 @@ class Chain:
     on_call: tuple[Turn, ...]
 
     def turn(self, severity: Severity, step: int) -> Turn | None:
-        """Whose turn step `step` is. After the people it is the on-call's, in rounds; a low alert asks the first of them once."""
+        """Whose turn step `step` is. After the people it is the on-call's, in rounds; a low alert asks the first of them once, and
+        nobody twice: to be asked again for what can wait is noise."""
         if step < len(self.people):
             return self.people[step]
         again = self.on_call or self.people
         beyond = step - len(self.people)
-        if not again or (severity == "low" and beyond > 0):
+        if not again:
+            return None
+        if severity == "low" and (beyond > 0 or again[0].person in {turn.person for turn in self.people}):
             return None
         return again[beyond % len(again)]
 

@@ -78,9 +78,12 @@ def test_a_low_alert_ends_with_the_on_call_once_and_stays_on_the_board() -> None
     assert ops == 2
 
 
-def test_the_on_call_of_a_patient_without_a_care_team_is_asked_again() -> None:
-    recipients, _times, _ops = pages("low", 20, Chain((Turn(ON_CALL, HALF),), (Turn(ON_CALL, HALF),)))
-    assert [each for each in recipients if each is not None] == [ON_CALL, ON_CALL]
+@pytest.mark.parametrize("people", [(ON_CALL,), (A, ON_CALL), (ON_CALL, A)])
+def test_a_low_alert_asks_nobody_twice(people: tuple[UUID, ...]) -> None:
+    """DESIGN.md 1: a clinician must never get the same alert twice. It stays on the board, and ops hears that nobody took it."""
+    recipients, _times, ops = pages("low", 20, Chain(tuple(Turn(each, HALF) for each in people), (Turn(ON_CALL, HALF),)))
+    assert [each for each in recipients if each is not None] == list(people)
+    assert ops == 1
 
 
 @pytest.mark.parametrize("severity", ["high", "crisis"])
