@@ -1,5 +1,7 @@
 """What a plan does by itself when a local date begins: the next step of a ladder, the end of a course, the end of a pause.
 
+What ends waits until nothing of its last date is still to come: where the clock jumps over midnight that is in the new date.
+
 While a patient's key is parked none of this is called for them (DESIGN.md rule 10): ladder steps wait.
 """
 
@@ -21,32 +23,33 @@ COURSE_ENDED = "course-ended"
 
 def advance(plan: Plan, now: datetime) -> Change:
     """Everything that the patient's local date brings by itself; no facts where it brings nothing."""
-    if plan.zone is None:
+    zone = plan.zone
+    if zone is None:
         return unchanged(plan)
-    day, facts = today(plan, now), list[Fact]()
+    day, still_open, facts = today(plan, now), timing.open_date(now, zone), list[Fact]()
     if plan.status == "paused" and plan.resume_on is not None and plan.resume_on <= day:
-        plan = resumed(plan, plan.resume_on, timing.day_start(plan.resume_on, plan.zone))
+        plan = resumed(plan, plan.resume_on, timing.day_start(plan.resume_on, zone))
         facts.append(PlanResumed())
     if plan.status != "active":
         return changed(plan, *facts)
     for medicine in plan.medicines:
-        moved, fact = _advance_medicine(medicine, day)
+        moved, fact = _advance_medicine(medicine, day, still_open)
         if fact is not None:
             plan = with_medicine(plan, moved)
             facts.append(fact)
-    if not has_more(plan, day):
+    if not has_more(plan, still_open):
         plan = replace(plan, status="completed")
         facts.append(PlanCompleted())
     return changed(plan, *facts)
 
 
-def _advance_medicine(medicine: Medicine, day: date) -> tuple[Medicine, Fact | None]:
+def _advance_medicine(medicine: Medicine, day: date, still_open: date) -> tuple[Medicine, Fact | None]:
     if medicine.status != "active":
         return medicine, None
     step = max(medicine.step_on(day), 1)
-    if medicine.is_over(day):
+    if medicine.is_over(still_open):
         return replace(medicine, status="completed", said_step=step), MedicineRemoved(medicine.id, COURSE_ENDED)
-    if step > medicine.said_step:
+    if step > medicine.said_step and not medicine.is_over(day):
         effective = medicine.steps[step - 1].from_on
         return replace(medicine, said_step=step), DoseChanged(medicine.id, effective, LADDER_STEP)
     return medicine, None
@@ -83,11 +86,14 @@ def has_more(plan: Plan, day: date) -> bool:
 
 
 def next_change(plan: Plan, now: datetime) -> datetime | None:
-    """The instant at which `advance` has something to do next: a local midnight after now, or None."""
+    """The instant at which `advance` has something to do next, or None: a local midnight after now, or the moment at which
+    nothing of the date before is still to come."""
     if plan.zone is None or plan.status in ("stopped", "completed"):
         return None
     day = today(plan, now)
-    later = [one for one in _days_of_change(plan) if one > day]
+    if day in (days := set(_days_of_change(plan))) and now < (left := timing.nothing_left(day - DAY, plan.zone)):
+        return left
+    later = [one for one in days if one > day]
     return timing.day_start(min(later), plan.zone) if later else None
 
 

@@ -56,3 +56,16 @@ def day_start(day: date, zone_name: str) -> datetime:
 def day_end(day: date, zone_name: str) -> datetime:
     """The instant at which a local date is over."""
     return day_start(day + timedelta(days=1), zone_name)
+
+
+def nothing_left(day: date, zone_name: str) -> datetime:
+    """The instant from which no wall time of a local date is still to come: its end, or as long after it as a gap over that
+    midnight pushes 23:59 (Greenland: 23:00 -> 00:00, so 23:30 of a Saturday comes on Sunday at 00:30)."""
+    return max(day_end(day, zone_name), instant(day, time(23, 59), zone_name) + timedelta(minutes=1))
+
+
+def open_date(moment: datetime, zone_name: str) -> date:
+    """The earliest local date of which a wall time may still be to come: today, but for the hour after such a gap."""
+    day = local_date(moment, zone_name)
+    before = day - timedelta(days=1)
+    return before if moment < nothing_left(before, zone_name) else day
