@@ -100,7 +100,7 @@ async def _provider(settings: Settings) -> Finding:
     if not settings.twilio_account_sid or not settings.twilio_auth_token:
         return Finding(False, "no credentials", "set STEADYPATH_TWILIO_ACCOUNT_SID and STEADYPATH_TWILIO_AUTH_TOKEN")
     url = f"{settings.twilio_api_base}/2010-04-01/Accounts/{settings.twilio_account_sid}/Messages.json?PageSize=1"
-    login = aiohttp.BasicAuth(settings.twilio_account_sid, settings.twilio_auth_token)
+    login = {"Authorization": aiohttp.encode_basic_auth(settings.twilio_account_sid, settings.twilio_auth_token)}
     status = await _status("GET", url, login)
     if status == 200:
         return Finding(True, "the provider takes the credentials")
@@ -157,10 +157,11 @@ async def _system(running: state.Running) -> bool:
     return all(outcomes)
 
 
-async def _status(method: str, url: str, login: aiohttp.BasicAuth | None = None) -> int | None:
+async def _status(method: str, url: str, login: dict[str, str] | None = None) -> int | None:
     try:
-        async with aiohttp.ClientSession(auth=login) as session, session.request(method, url, allow_redirects=False) as response:
-            return response.status
+        async with aiohttp.ClientSession(headers=login) as session:
+            async with session.request(method, url, allow_redirects=False) as response:
+                return response.status
     except (aiohttp.ClientError, OSError):
         return None
 

@@ -79,6 +79,12 @@ class DataFolder:
         self._lock = lock
         return lock.fileno()
 
+    def give_up(self) -> None:
+        """Lets the lock go; for an owner that lives on after its stack."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def secret(self, name: str, make: Callable[[], str]) -> str:
         """The secret of that name; made the first time."""
         path = self.path / "keys" / name

@@ -99,8 +99,8 @@ class Phones:
     async def _provider(self, path: str) -> dict[str, Any]:
         self.own_requests += 1
         keys = self._recipes.keys
-        credentials = aiohttp.BasicAuth(keys.twilio_account_sid, keys.twilio_auth_token)
-        found: dict[str, Any] = await self._get(PHONE, path, {"Authorization": credentials.encode()})
+        credentials = aiohttp.encode_basic_auth(keys.twilio_account_sid, keys.twilio_auth_token)
+        found: dict[str, Any] = await self._get(PHONE, path, {"Authorization": credentials})
         return found
 
     async def _get(self, part: str, path: str, headers: Mapping[str, str] | None = None) -> Any:

@@ -54,6 +54,11 @@ class Order:
         return datetime.combine(day, datetime.min.time(), ZoneInfo(zone)).astimezone(UTC)
 
     @property
+    def begin(self) -> datetime:
+        """When the first of them has midnight (UTC)."""
+        return min(self.midnight(one.zone) for one in self.cast.players)
+
+    @property
     def end(self) -> datetime:
         """Just before the last day ends for the last of them (UTC)."""
         return max(self.midnight(one.zone, 7 * self.weeks) for one in self.cast.players) - _LAST
@@ -73,41 +78,50 @@ class Order:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of it. `rows`: what enrolling made of everything in the files."""
+    """What came of it. `rows`: what enrolling made of everything in the files. `provider_requests`: the clinic's, reads too."""
 
     story: Story
     rows: tuple[Row, ...]
+    provider_requests: int
 
 
 async def rehearse(order: Order, say: Callable[[str], None]) -> Rehearsal:
     """Runs it. `say` is given lines for the operator. Raises CommandError where the system could not carry it through."""
-    groups = _by_midnight(order)
-    async with system.running(groups[0][0], say) as running:
+    async with system.running(order.begin, say) as running:
         first = "; the first run made the database template" if running.first_run else ""
         say(f"started in {running.started_in:.1f} s{first}")
         say(f"broker {running.recipes.kafka}")
         say("processes " + " ".join(f"{name}={pid}" for name, pid in running.processes().items()))
-        bar = ProgressBar("rehearsing", 7 * order.weeks)
-        run = _Run(order, running, bar, Phones(running.recipes, running.session))
         began = time.monotonic()
-        try:
-            rehearsal = await run.all(groups)
-        except NotQuietError as error:
-            raise CommandError(f"the rehearsal could not go on: {error}") from None
-        finally:
-            bar.clear()
+        rehearsal = await carry_through(order, running)
         say(f"{7 * order.weeks} days in {time.monotonic() - began:.1f} s")
-        counts = (("kafka_records", running.records()), ("transactions", running.transactions()))
-        say(" ".join(f"{name}={count}" for name, count in (*counts, ("provider_requests", await run.phones.requests()))))
+        counts = {
+            "kafka_records": running.records(),
+            "transactions": running.transactions(),
+            "provider_requests": rehearsal.provider_requests,
+        }
+        say(" ".join(f"{name}={count}" for name, count in counts.items()))
         return rehearsal
+
+
+async def carry_through(order: Order, running: System) -> Rehearsal:
+    """The rehearsal itself, in a system whose clock stands at `order.begin`. Raises CommandError as `rehearse` does."""
+    bar = ProgressBar("rehearsing", 7 * order.weeks)
+    try:
+        return await _Run(order, running, bar, Phones(running.recipes, running.session)).all(_by_midnight(order))
+    except NotQuietError as error:
+        raise CommandError(f"the rehearsal could not go on: {error}") from None
+    finally:
+        bar.clear()
 
 
 def _by_midnight(order: Order) -> list[tuple[datetime, list[Player]]]:
     """Who enters when: everybody at 00:00 of their own first day."""
-    entrances = sorted(
-        ((order.midnight(one.zone), place, one) for place, one in enumerate(order.cast.players)), key=lambda it: it[:2]
-    )
-    return [(at, [one for _, _, one in some]) for at, some in groupby(entrances, key=lambda it: it[0])]
+
+    def entrance(player: Player) -> datetime:
+        return order.midnight(player.zone)
+
+    return [(at, list(some)) for at, some in groupby(sorted(order.cast.players, key=entrance), key=entrance)]
 
 
 @dataclass
@@ -133,7 +147,7 @@ class _Run:
             rows += await asyncio.to_thread(self._enrol, client, players, number == 0)
         await self._until(self.order.end)
         texts = await Gatherer(self.order.cast, self.phones, self.order.clinic_zone).texts()
-        return Rehearsal(self._story(texts), tuple(rows))
+        return Rehearsal(self._story(texts), tuple(rows), await self.phones.requests())
 
     def _enrol(self, client: Client, players: Iterable[Player], with_people: bool) -> list[Row]:
         reading = self.order.cast.reading(players, with_people=with_people)

@@ -85,6 +85,7 @@ async def running(start: datetime, say: Callable[[str], None]) -> AsyncIterator[
 
         first_run = await asyncio.to_thread(cache.fresh_folder, place / "data", recipes)
         folder = DataFolder.at(place / "data")
+        cleanup.callback(folder.give_up)
         page = ClockPage(folder.clock_page, start=start)
         cleanup.callback(page.close)
         troubles: list[str] = []
