@@ -15,6 +15,24 @@ from shared.embedded.postgres import Postgres
 from shared.events.registry import SERVICES
 from tests.support.parts import Broker, Database, broker, clone_of, new_template
 
+#: Whole systems and processes first: they wait a lot and take long, and what is short fills the gaps at the end.
+LONGEST_FIRST = ("simulation/", "integration/up/", "integration/enrol/", "/test_process.py", "/test_promises.py", "integration/")
+
+
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """How `make test` deals the tests to its workers (decision 0150): a file to one worker, so that what a module sets up is set
+    up once; the simulation folder to one, which has one system."""
+    items.sort(key=_place)
+    for item in items:
+        folder, _, file = item.nodeid.partition("::")[0].rpartition("/")
+        item.add_marker(pytest.mark.xdist_group(folder if folder.endswith("/simulation") else f"{folder}/{file}"))
+
+
+def _place(item: pytest.Item) -> int:
+    found = (place for place, part in enumerate(LONGEST_FIRST) if part in item.nodeid)
+    return next(found, len(LONGEST_FIRST))
+
 
 def pytest_report_header() -> list[str]:
     return [f"broker: {embedded_kafka.describe()}", f"database: {embedded_postgres.describe()}"]

@@ -1,7 +1,7 @@
 """The whole system for the tests of this folder: `steadypath up --fast-forward`, every process real, on a clinical clock.
 
-One system a session; each test brings its own patients. After the last test everything that the run has written is searched for
-the canaries that the tests planted.
+One system for the folder, ended with its last test; each test brings its own patients. After the last test everything that the
+run has written is searched for the canaries that the tests planted.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The session's system."""
+    """The folder's system."""
     with running(tmp_path_factory) as stack:
         yield stack
 
@@ -83,9 +83,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         launcher.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clinic(stack: Stack) -> Iterator[Clinic]:
-    """The clinic of the session."""
+    """The clinic of the folder."""
     with searched(stack) as clinic:
         yield clinic
 

@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,6 +26,7 @@ from shared.events.base import Event, stable_id
 from shared.messaging import codec
 from tests.integration.adherence.world import CLINIC, HOUR, START, World
 from tests.support.parts import Broker, Database
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "spk_adherence_" + "x" * 40
@@ -50,16 +50,16 @@ class Service:
         self.wait(lambda: self.http.get("/readyz").status_code == 200)
 
     def wait(self, done: Callable[[], Any], seconds: float = 40.0) -> None:
-        """Until it is so; each look waits on the process itself. Fails when it does not come in time."""
-        end = monotonic() + seconds
-        while monotonic() < end:
+        """Until it is so. Fails when it does not come in time."""
+
+        def looked() -> bool:
             assert self.process.poll() is None, "the process ended"
             try:
-                if done():
-                    return
+                return bool(done())
             except httpx.TransportError:
-                continue
-        raise AssertionError("not in time")
+                return False
+
+        wait_until(looked, within=seconds, what="what the process was to do")
 
     async def produce(self, event: Event, event_id: UUID | None = None) -> UUID:
         identity = event_id or uuid4()

@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
 
 import httpx
 import pytest
@@ -32,6 +31,7 @@ from shared.startup import bootstrap_key
 from shared.worker import Worker, handling_of
 from tests.support.parts import Database
 from tests.support.toy import KEY, Toy, prepare
+from tests.support.waiting import wait_until
 
 START = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[3]
@@ -108,17 +108,18 @@ class Running:
 
     def until(self, wanted: Callable[[httpx.Response], bool], path: str = "/readyz", seconds: float = 20.0) -> httpx.Response:
         """Asks until the answer is the wanted one; the last answer. Fails when it does not come in time."""
-        end = monotonic() + seconds
-        last: httpx.Response | None = None
-        while monotonic() < end:
+        last: list[httpx.Response] = []
+
+        def asked() -> bool:
             assert self.process.poll() is None, "the process ended"
             try:
-                last = httpx.get(self.url + path, timeout=5)
+                last[:] = [httpx.get(self.url + path, timeout=5)]
             except httpx.TransportError:
-                continue
-            if wanted(last):
-                return last
-        raise AssertionError(f"not in time; last answer: {last.text if last is not None else None}")
+                return False
+            return wanted(last[0])
+
+        wait_until(asked, within=seconds, what=f"{path} answers as wanted")
+        return last[0]
 
     def output(self) -> str:
         """Everything it wrote, once it has ended."""
