@@ -159,9 +159,9 @@ async def _system(running: state.Running) -> bool:
 
 async def _status(method: str, url: str, login: dict[str, str] | None = None) -> int | None:
     try:
-        async with aiohttp.ClientSession(headers=login) as session:
-            async with session.request(method, url, allow_redirects=False) as response:
-                return response.status
+        headers = login or {}
+        async with aiohttp.ClientSession(headers=headers) as session, session.request(method, url, allow_redirects=False) as got:
+            return got.status
     except (aiohttp.ClientError, OSError):
         return None
 
