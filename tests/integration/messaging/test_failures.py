@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db import make_engine
 from shared.messaging.failures import Policy, class_of, policy_of
 from tests.integration.messaging.bench import Bench, Heard, until, withdrawn
-from tests.integration.messaging.test_delivery import record
+from tests.integration.messaging.records import record
 from tests.support.parts import Database
 
 

@@ -33,6 +33,7 @@ from shared.runtime import Runtime
 
 CLINIC = stable_id("clinic", "clinic")
 LINE = "+15005550006"
+ACCOUNT, TOKEN = "AC" + "a" * 32, "a-token-of-this-test"
 ZONE = "America/New_York"
 #: 08:00 in New York.
 START = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)

@@ -25,11 +25,11 @@ from shared.http.app import create_app
 from shared.loops import Loops
 from shared.runtime import Runtime
 from shared.settings import Settings
-from tests.integration.notifier.bench import START, Bench, until
+from tests.integration.notifier.bench import ACCOUNT, START, TOKEN, Bench, until
+from tests.integration.notifier.texts_in import Door
 from tests.support.parts import Database
 
 ROOT = Path(__file__).resolve().parents[3]
-ACCOUNT, TOKEN = "AC" + "a" * 32, "a-token-of-this-test"
 
 
 def free_port() -> int:
@@ -114,3 +114,9 @@ def web(runtime: Runtime, port: int) -> uvicorn.Server:
     health.starting = None
     app = create_app(runtime, health, [router(runtime)])
     return uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))
+
+
+@pytest.fixture
+async def door(bench: Bench, place: Place) -> AsyncIterator[Door]:
+    async with httpx.AsyncClient(timeout=20) as http:
+        yield Door(http, f"http://127.0.0.1:{place.web_port}")

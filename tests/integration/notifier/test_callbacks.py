@@ -14,8 +14,8 @@ from twilio.request_validator import RequestValidator
 
 from services.notifier import callbacks
 from services.notifier.storage.tables import attempt, status_callback
-from tests.integration.notifier.bench import Bench
-from tests.integration.notifier.conftest import ACCOUNT, TOKEN, Place
+from tests.integration.notifier.bench import ACCOUNT, TOKEN, Bench
+from tests.integration.notifier.conftest import Place
 
 SID = "SM" + "0b" * 16
 

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from services.notifier.storage.hearing_tables import clinic_settings
 from tests.integration.notifier.bench import CLINIC, Bench
-from tests.integration.notifier.test_gate import OPENING, advance, alert, asks, check_in, raised, status
+from tests.integration.notifier.texts_out import OPENING, advance, alert, asks, check_in, raised, status
 
 pytestmark = pytest.mark.anyio
 

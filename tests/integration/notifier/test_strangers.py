@@ -16,9 +16,8 @@ from services.notifier.storage.hearing_tables import clinic_settings
 from shared.db import metadata_for
 from shared.house_tables import house_tables
 from tests.integration.notifier.bench import CLINIC, LINE, Bench, Someone
-from tests.integration.notifier.test_hearing import Door, _fire, dispositions, door, queued, rows
+from tests.integration.notifier.texts_in import Door, dispositions, fire, queued, rows
 
-__all__ = ["door"]
 pytestmark = pytest.mark.anyio
 STRANGER = "+12125559999"
 RISK = "I want to die"
@@ -48,7 +47,7 @@ async def bodies(bench: Bench, number: str) -> list[str]:
 async def watch(bench: Bench, minutes: int) -> int:
     """Time passes, and the watch fires where it is due; how often."""
     await bench.forward(minutes=minutes)
-    fired = await _fire(bench, strangers.WATCH)
+    fired = await fire(bench, strangers.WATCH)
     await bench.settle()
     return fired
 

@@ -26,7 +26,7 @@ from shared.events.due import DueWithdrawnV1
 from shared.identity import bootstrap
 from tests.integration.notifier.bench import CLINIC, LINE, START, Bench, Someone
 from tests.integration.notifier.conftest import Place
-from tests.integration.notifier.test_gate import alert, raised
+from tests.integration.notifier.texts_out import alert, raised
 
 pytestmark = pytest.mark.anyio
 BUSY = {"fault": "429", "times": 1}
