@@ -9,7 +9,7 @@ demo:            ## everything on this machine, with the sample clinic, on time 
 	@exec bin/steadypath up --sample --fast-forward
 
 test:            ## the tests, on a real PostgreSQL and a Kafka-protocol broker (named at the top)
-	@exec bin/dev -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "not slow and not cluster"
+	@exec bin/dev -m pytest -n 4 --no-loadscope-reorder -m "not slow and not cluster"
 
 test-slow:       ## the longer proofs: mutants, first run on a bare Python, whole weeks
 	@exec bin/dev -m pytest -m "slow and not cluster"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from shared.db import migrate
 from shared.embedded import kafka as embedded_kafka
@@ -19,14 +21,23 @@ from tests.support.parts import Broker, Database, broker, clone_of, new_template
 LONGEST_FIRST = ("simulation/", "integration/up/", "integration/enrol/", "/test_process.py", "/test_promises.py", "integration/")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How `make test` deals the tests to its workers (decision 0150): a file to one worker, so that what a module sets up is set
-    up once; the simulation folder to one, which has one system."""
     items.sort(key=_place)
-    for item in items:
-        folder, _, file = item.nodeid.partition("::")[0].rpartition("/")
-        item.add_marker(pytest.mark.xdist_group(folder if folder.endswith("/simulation") else f"{folder}/{file}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How `make test` deals the tests out to its workers (decision 0150)."""
+    return ByFile(config, log)
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """A file to one worker, so that what a module sets up is set up once; the simulation folder to one, for it has one system."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder.endswith("/simulation") else file
 
 
 def _place(item: pytest.Item) -> int:
