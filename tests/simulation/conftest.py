@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.embedded import spawn
 from tests.simulation.canary import Canaries
 from tests.simulation.clinic import Clinic
 from tests.simulation.leaks import leaks_of_run
@@ -55,17 +56,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     data = tmp_path_factory.mktemp("stack")
     state = tmp_path_factory.mktemp("state")
     with (data / "up.stderr.log").open("w") as errors:
+        command = [ROOT / "bin" / "steadypath", "up", "--data", data / "d", "--port", free_port(), "--fast-forward", "--json"]
         launcher = subprocess.Popen(
-            [
-                ROOT / "bin" / "steadypath",
-                "up",
-                "--data",
-                str(data / "d"),
-                "--port",
-                str(free_port()),
-                "--fast-forward",
-                "--json",
-            ],
+            spawn.tied([str(each) for each in command]),  # a worker of pytest may be ended without warning
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -76,11 +69,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         if not line:
             pytest.fail(f"up ended with {launcher.wait()}: {(data / 'up.stderr.log').read_text()[-2000:]}")
         ready = json.loads(line)
-        yield Stack(ready["origin"], ready["key"], ready["kafka"], ready["database"], data, launcher)
-        if launcher.poll() is None:
-            launcher.send_signal(signal.SIGTERM)
-            launcher.wait(timeout=30)
-        launcher.stdout.close()
+        try:
+            yield Stack(ready["origin"], ready["key"], ready["kafka"], ready["database"], data, launcher)
+        finally:
+            if launcher.poll() is None:
+                launcher.send_signal(signal.SIGTERM)
+                launcher.wait(timeout=30)
+            launcher.stdout.close()
 
 
 @pytest.fixture(scope="package")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.embedded import spawn
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,10 +91,17 @@ class Up:
 def up(data: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Up]:
     """Start it, wait for its line, hand it over; ended afterwards where the test has not done so."""
     command = [sys.executable, "-m", "steadypath", "up", "--data", str(data), "--port", str(free_port()), "--json", *options]
+    command = spawn.tied(command)  # a worker of pytest may be ended without warning
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(data.parent / "state"), **(env or {})}
     with (data.parent / "up.stderr").open("a") as errors:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
+            spawn.tied(command),
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
         )
     with process:
         try:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer
 from confluent_kafka.admin import AdminClient
 
 from shared.embedded import as_child
@@ -66,6 +68,16 @@ def test_a_killed_broker_is_followed_by_an_empty_one(fresh_kafka: Broker, anothe
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
+async def test_a_new_group_is_formed_at_once(fresh_kafka: Broker) -> None:
+    """By default that cluster waits three seconds for further members, which none of our groups has."""
+    consumer = AIOKafkaConsumer("any.v1", bootstrap_servers=fresh_kafka.bootstrap, group_id="test.group")
+    began = monotonic()
+    await consumer.start()  # returns once the group is joined
+    took = monotonic() - began
+    await consumer.stop()
+    assert took < 2.5
+
+
 @pytest.mark.parametrize("way", as_child.WAYS)
 def test_each_way_around_root_runs_in_a_folder_that_only_its_owner_enters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
