@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.crypto import FieldCipher
-from shared.db import lock_keys, reader, sql, tables_of
+from shared.db import lock_keys, reader, tables_of, typed_sql
 from shared.errors import DomainError, SteadypathError
 from shared.events.base import stable_id
 from shared.logs import log
@@ -29,6 +29,8 @@ from shared.messaging.work import WorkItem
 
 BATCH = 100
 _BATCHES_A_RUN = 10
+_TEXTS = ARRAY(Text)
+_IDS = ARRAY(PG_UUID(as_uuid=True))
 #: Clinical pauses before a failed item is fired again; after the last it is parked.
 BACK_OFF = tuple(timedelta(seconds=seconds) for seconds in (2, 10, 60, 300))
 
@@ -65,6 +67,10 @@ class Ticker:
         self._wake = wake
         self._table = tables_of(service).due_work
         self._in_flight = 0
+        of = self._table.c
+        self._first_due = select(func.min(of.due_at)).where(of.state == "waiting")
+        due_now = select(of.kind, of.ref, of.key).where(of.state == "waiting", of.due_at <= bindparam("now"))
+        self._due_now = due_now.order_by(of.due_at, of.kind, of.ref).limit(BATCH)
 
     async def run(self, now: datetime) -> int:
         """Fires what is due at the clinical instant, in batches; how many items. Raises where the database is away."""
@@ -77,28 +83,22 @@ class Ticker:
             if not done:
                 break  # another ticker has them
             fired += done
+            if len(candidates) < BATCH:
+                break  # those were all; whoever makes more that is due wakes us
         return fired
 
     async def next_due(self) -> datetime | None:
         """The clinical instant of the next waiting row, overdue ones included."""
-        of = self._table.c
         async with self._reader.connect() as conn:
-            found: datetime | None = (await conn.execute(select(func.min(of.due_at)).where(of.state == "waiting"))).scalar()
+            found: datetime | None = (await conn.execute(self._first_due)).scalar()
         return found
 
     def in_flight(self) -> int:
         return self._in_flight
 
     async def _candidates(self, now: datetime) -> list[tuple[str, str, UUID]]:
-        of = self._table.c
-        query = (
-            select(of.kind, of.ref, of.key)
-            .where(of.state == "waiting", of.due_at <= now)
-            .order_by(of.due_at, of.kind, of.ref)
-            .limit(BATCH)
-        )
         async with self._reader.connect() as conn:
-            return [(row.kind, row.ref, row.key) for row in await conn.execute(query)]
+            return [(row.kind, row.ref, row.key) for row in await conn.execute(self._due_now, {"now": now})]
 
     async def _fire(self, candidates: Sequence[tuple[str, str, UUID]], now: datetime) -> int:
         """Fires the batch in one transaction; where that fails, each item in its own. How many were settled."""
@@ -136,21 +136,19 @@ class Ticker:
 
     async def _take(self, conn: AsyncConnection, candidates: Sequence[tuple[str, str, UUID]], now: datetime) -> list[WorkItem]:
         """Deletes those that are still due, still of the key that we have locked, and not in another ticker's hands."""
-        statement = sql(
+        statement = typed_sql(
             self._service,
             "WITH wanted AS (SELECT * FROM unnest(:kinds, :refs, :keys) AS w(kind, ref, key)), mine AS ("
             "SELECT d.kind, d.ref FROM ~due_work d JOIN wanted USING (kind, ref, key) "
             "WHERE d.state = 'waiting' AND d.due_at <= :now ORDER BY d.kind, d.ref FOR UPDATE OF d SKIP LOCKED) "
             "DELETE FROM ~due_work d USING mine WHERE d.kind = mine.kind AND d.ref = mine.ref "
             "RETURNING d.kind, d.ref, d.key, d.clinic_id, d.due_at, d.data, d.attempts",
-        ).bindparams(
-            bindparam("kinds", type_=ARRAY(Text)),
-            bindparam("refs", type_=ARRAY(Text)),
-            bindparam("keys", type_=ARRAY(PG_UUID(as_uuid=True))),
+            columns=(("data", JSONB),),
+            binds=(("kinds", _TEXTS), ("refs", _TEXTS), ("keys", _IDS)),
         )
         kinds, refs, keys = (list(column) for column in zip(*candidates, strict=True))
         values = {"kinds": kinds, "refs": refs, "keys": keys, "now": now}
-        rows = await conn.execute(statement.columns(data=JSONB), values)
+        rows = await conn.execute(statement, values)
         return sorted((_item(row) for row in rows), key=lambda item: (item.due_at, item.kind, item.ref))
 
     async def _alone(self, candidate: tuple[str, str, UUID], now: datetime) -> int:

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import tables_of
@@ -100,6 +100,7 @@ class Stepper:
         self._one = asyncio.Lock()
         self._last: _Seen | None = None
         self._all_at: datetime | None = None
+        self._rows_of = _rows_of(runtime.settings.service)
 
     async def step(self, expected: Expected | None = None) -> Snapshot:
         async with self._one:
@@ -189,20 +190,7 @@ class Stepper:
         return _Seen(snapshot, instants, doings)
 
     async def _rows(self, conn: AsyncConnection, now: datetime) -> tuple[int, datetime | None, int]:
-        tables = tables_of(self._runtime.settings.service)
-        due, parked = tables.due_work, tables.parked
-        waiting = due.c.state == "waiting"
-        events = select(func.count()).select_from(parked).where(parked.c.state.in_(("parked", "behind")))
-        row = (
-            await conn.execute(
-                select(
-                    func.count().filter(waiting, due.c.due_at <= now),
-                    func.min(due.c.due_at).filter(waiting),
-                    func.count().filter(due.c.state == "parked"),
-                    events.scalar_subquery(),
-                ).select_from(due)
-            )
-        ).one()
+        row = (await conn.execute(self._rows_of, {"now": now})).one()
         return row[0], row[1], row[2] + row[3]
 
     def _positions(self) -> dict[str, int]:
@@ -216,6 +204,20 @@ class Stepper:
     def _in_flight(self) -> int:
         batch = self._consumer.in_flight() if self._consumer is not None else 0
         return self._loops.in_flight() + batch + self._runtime.commands_in_flight
+
+
+def _rows_of(service: str) -> Select[int, datetime | None, int, int]:
+    """Due work that is due, the next instant of what waits, and how much is parked: due work and events."""
+    tables = tables_of(service)
+    due, parked = tables.due_work, tables.parked
+    waiting = due.c.state == "waiting"
+    events = select(func.count()).select_from(parked).where(parked.c.state.in_(("parked", "behind")))
+    return select(
+        func.count().filter(waiting, due.c.due_at <= bindparam("now")),
+        func.min(due.c.due_at).filter(waiting),
+        func.count().filter(due.c.state == "parked"),
+        events.scalar_subquery(),
+    ).select_from(due)
 
 
 def router(stepper: Stepper) -> APIRouter:

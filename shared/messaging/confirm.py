@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db import sql
+from shared.db import sql, typed_sql
 from shared.events.registry import TOPICS
 from shared.messaging import inbox
 from shared.messaging.cluster import Cluster, Confirmed
@@ -76,8 +76,10 @@ async def store(conn: AsyncConnection, service: str, progress: Progress) -> None
 
 async def _mark(conn: AsyncConnection, service: str, progress: Progress) -> None:
     found = await conn.execute(
-        sql(service, "SELECT batch, repair, offsets FROM ~relay_batch WHERE NOT confirmed ORDER BY batch LIMIT :most").columns(
-            offsets=JSONB
+        typed_sql(
+            service,
+            "SELECT batch, repair, offsets FROM ~relay_batch WHERE NOT confirmed ORDER BY batch LIMIT :most",
+            columns=(("offsets", JSONB),),
         ),
         {"most": _AT_A_TIME},
     )

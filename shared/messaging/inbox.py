@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, bindparam
+from sqlalchemy import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db import sql
+from shared.db import sql, typed_sql
+
+_ID = PG_UUID(as_uuid=True)
+_IDS = ARRAY(_ID)
 
 
 async def enter(conn: AsyncConnection, service: str, ids: Sequence[UUID]) -> set[UUID]:
     """Writes the ids down; those that were not there before, whose events are therefore still to be handled."""
-    statement = sql(
-        service, "INSERT INTO ~inbox (event_id) SELECT unnest(:ids) ON CONFLICT DO NOTHING RETURNING event_id"
-    ).bindparams(bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))))
-    result = await conn.execute(statement.columns(event_id=PG_UUID(as_uuid=True)), {"ids": list(dict.fromkeys(ids))})
+    said = "INSERT INTO ~inbox (event_id) SELECT unnest(:ids) ON CONFLICT DO NOTHING RETURNING event_id"
+    statement = typed_sql(service, said, columns=(("event_id", _ID),), binds=(("ids", _IDS),))
+    result = await conn.execute(statement, {"ids": list(dict.fromkeys(ids))})
     return set(result.scalars())
 
 

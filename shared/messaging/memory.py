@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Executable, Row
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.sql.expression import TextClause, bindparam
 
-from shared.db import sql
+from shared.db import typed_sql
 from shared.errors import SteadypathError
 from shared.messaging.knobs import Knobs
 
@@ -21,6 +20,7 @@ Offsets = dict[str, dict[str, int]]
 Spans = dict[str, dict[str, list[int]]]
 
 
+_LASTS = ("lasts", JSONB)
 _CHUNKS_A_WINDOW = 8
 #: More transactions than can begin while one runs (30 s at most): further above there is nobody to cross with.
 _TRANSACTION_SPAN = 1_000_000
@@ -104,10 +104,9 @@ class Memory:
         self._service = service
         self._holder = holder
         self._knobs = knobs
-        self._standing = self._sql(_STANDING).columns(lasts=JSONB)
 
-    def _sql(self, statement: str) -> TextClause:
-        return sql(self._service, statement)
+    def _sql(self, statement: str, *columns: tuple[str, Any], binds: tuple[tuple[str, Any], ...] = ()) -> Executable:
+        return typed_sql(self._service, statement, columns=columns, binds=binds)
 
     async def take_lease(self) -> Lease | None:
         """Leadership under a new epoch where nobody has it or its holder has been silent too long; else None."""
@@ -118,8 +117,9 @@ class Memory:
                     "UPDATE ~relay_lease SET epoch = epoch + 1, holder = :me, "
                     "lease_until_machine = clock_timestamp() + CAST(:ttl AS interval) "
                     "WHERE holder IS NULL OR lease_until_machine < clock_timestamp() "
-                    "RETURNING epoch, repair, repair_from, incarnation, lasts"
-                ).columns(lasts=JSONB),
+                    "RETURNING epoch, repair, repair_from, incarnation, lasts",
+                    _LASTS,
+                ),
                 {"me": self._holder, "ttl": self._knobs.lease},
             )
             row = taken.first()
@@ -131,8 +131,9 @@ class Memory:
             self._sql(
                 "UPDATE ~relay_lease SET lease_until_machine = clock_timestamp() + CAST(:ttl AS interval) "
                 "WHERE epoch = :epoch AND holder = :me "
-                "RETURNING epoch, repair, repair_from, incarnation, lasts"
-            ).columns(lasts=JSONB),
+                "RETURNING epoch, repair, repair_from, incarnation, lasts",
+                _LASTS,
+            ),
             {"me": self._holder, "epoch": epoch, "ttl": self._knobs.lease},
         )
         row = held.first()
@@ -173,15 +174,16 @@ class Memory:
                 "WITH span AS MATERIALIZED (SELECT seq FROM ~outbox WHERE txid >= CAST(CAST(:lo AS text) AS xid8) "
                 "AND txid < CAST(CAST(:hi AS text) AS xid8) ORDER BY txid, seq) "
                 "SELECT seq, topic, key, headers, body FROM ~outbox JOIN span USING (seq) "
-                "WHERE seq > :after ORDER BY seq LIMIT :chunk"
-            ).columns(headers=JSONB),
+                "WHERE seq > :after ORDER BY seq LIMIT :chunk",
+                ("headers", JSONB),
+            ),
             {"lo": str(position.lo), "hi": str(hi), "after": position.last_seq, "chunk": self._knobs.chunk},
         )
         return hi, [OutRow(row.seq, row.topic, row.key, row.headers, row.body) for row in rows]
 
     async def _window_end(self, conn: AsyncConnection, lo: int) -> int:
         """Below the oldest transaction still running (whoever commits later has a higher id), and a bounded number of rows."""
-        edge_now = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+        edge_now = self._sql("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
         edge = int((await conn.execute(edge_now)).scalar_one())
         # A transaction that wrote something before it took its patient locks may have a lower id than one whose events of the
         # same key come first: it waits until both are below the edge.
@@ -219,8 +221,9 @@ class Memory:
         """Writes the one row of a published chunk and moves the last offsets. The caller holds the lease in this transaction."""
         insert = self._sql(
             "INSERT INTO ~relay_batch (epoch, repair, window_lo, window_hi, last_seq, complete, offsets, rows) "
-            "VALUES (:epoch, :repair, :lo, :hi, :last_seq, :complete, :spans, :rows)"
-        ).bindparams(bindparam("spans", type_=JSONB))
+            "VALUES (:epoch, :repair, :lo, :hi, :last_seq, :complete, :spans, :rows)",
+            binds=(("spans", JSONB),),
+        )
         await conn.execute(
             insert,
             {
@@ -235,14 +238,13 @@ class Memory:
             },
         )
         lasts = merged(lease.lasts, chunk.spans)
-        update = self._sql("UPDATE ~relay_lease SET lasts = :lasts").bindparams(bindparam("lasts", type_=JSONB))
-        await conn.execute(update, {"lasts": lasts})
+        await conn.execute(self._sql("UPDATE ~relay_lease SET lasts = :lasts", binds=(_LASTS,)), {"lasts": lasts})
         return replace(lease, lasts=lasts)
 
     async def standing(self, conn: AsyncConnection) -> tuple[int, Offsets]:
         """How many events wait to be published, those of a repair under way included (and its markers, as one more), and the
         last offset that is ours, by topic and partition."""
-        row = (await conn.execute(self._standing, {"never": _NEVER})).one()
+        row = (await conn.execute(self._sql(_STANDING, _LASTS), {"never": _NEVER})).one()
         return int(row.waiting) + (row.repair_from is not None), row.lasts or {}
 
     async def unsent(self, conn: AsyncConnection) -> int:
@@ -251,7 +253,7 @@ class Memory:
 
     async def lasts(self, conn: AsyncConnection) -> Offsets:
         """The last offset that is ours, by topic and partition."""
-        row = (await conn.execute(self._sql("SELECT lasts FROM ~relay_lease").columns(lasts=JSONB))).first()
+        row = (await conn.execute(self._sql("SELECT lasts FROM ~relay_lease", _LASTS))).first()
         return row.lasts if row is not None else {}
 
 

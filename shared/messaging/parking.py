@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, any_, bindparam, exists, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import tables_of
@@ -35,9 +36,14 @@ def _open_event(service: str, key: UUID) -> ColumnElement[bool]:
 
 async def blocked_keys(conn: AsyncConnection, service: str, keys: Iterable[UUID]) -> set[UUID]:
     """Those of the keys behind which a further event has to wait. The caller holds their patient locks."""
+    return set((await conn.execute(_blocked(service), {"keys": list(set(keys))})).scalars())
+
+
+@cache
+def _blocked(service: str) -> Select[UUID]:
     parked = tables_of(service).parked
-    found = await conn.execute(select(parked.c.key).distinct().where(parked.c.key.in_(set(keys)), parked.c.state.in_(OPEN)))
-    return set(found.scalars())
+    among = parked.c.key == any_(bindparam("keys", type_=ARRAY(parked.c.key.type)))
+    return select(parked.c.key).distinct().where(among, parked.c.state.in_(OPEN))
 
 
 async def park(conn: AsyncConnection, service: str, arrived: Arrived, *, now: datetime, error: str | None, attempts: int) -> None:
