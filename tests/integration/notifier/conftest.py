@@ -6,8 +6,6 @@ import asyncio
 import base64
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,8 +26,7 @@ from shared.settings import Settings
 from tests.integration.notifier.bench import ACCOUNT, START, TOKEN, Bench, until
 from tests.integration.notifier.texts_in import Door
 from tests.support.parts import Database
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.phone import start_phone
 
 
 def free_port() -> int:
@@ -72,18 +69,11 @@ def place(database: Database, tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 async def simulator(place: Place, tmp_path: Path) -> AsyncIterator[Place]:
-    with (tmp_path / "phone.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220  starts at once; nothing waits for it here
-            [sys.executable, "-m", "steadypath.phone", "--port", str(place.phone_port)],
-            env={"PATH": os.environ["PATH"], **place.environment},
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-        )
-    with process:
-        await until(lambda: _answers(place.phone + "/readyz"), "the simulator is up")
-        yield place
-        process.kill()
+    process = start_phone(place.phone_port, {"PATH": os.environ["PATH"], **place.environment}, tmp_path / "phone.log")
+    await until(lambda: _answers(place.phone + "/readyz"), "the simulator is up")
+    yield place
+    process.kill()
+    process.wait()
 
 
 async def _answers(url: str) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,12 +22,12 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from shared.clock import ClockPage
+from tests.support.phone import Phone, start_phone
 
 ACCOUNT, TOKEN = "AC" + "a" * 32, "a-token-of-this-test"
 API_KEY, API_SECRET = "SK" + "b" * 32, "a-secret-of-this-test"
 KEY = "launchers-key"
 START = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass
@@ -128,7 +126,7 @@ class Simulator:
     folder: Path
     clinic: Clinic
     clock: ClockPage
-    process: subprocess.Popen[bytes] | None = None
+    process: Phone | None = None
 
     @property
     def url(self) -> str:
@@ -147,9 +145,7 @@ class Simulator:
             "STEADYPATH_PHONE_LEDGER": str(self.folder / "ledger.sqlite"),
             "STEADYPATH_CLOCK_PAGE": str(self.clock.path),
         }
-        with (self.folder / "phone.log").open("ab") as log:
-            command = [sys.executable, "-m", "steadypath.phone", "--port", str(self.port)]
-            self.process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log)
+        self.process = start_phone(self.port, env, self.folder / "phone.log")
         until(lambda: answers(self.url + "/readyz"), "the simulator is up")
 
     def kill(self) -> None:
