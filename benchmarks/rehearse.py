@@ -2,8 +2,8 @@
 
 Runs `steadypath rehearse` as a user would, on the sample plan (one medicine that climbs, a check-in every other day, a follow-up;
 nobody answers, so alerts are raised and escalate), and prints start-up and days apart, with the work done: texts, Kafka records,
-transactions. Machines are shared, so each figure stands beside a yardstick of the same run: what a fixed piece of pure Python took
-just before and just after.
+transactions. Machines are shared, so each figure stands beside a yardstick of the same run: what a fixed piece of pure Python
+took just before and just after.
 """
 
 from __future__ import annotations
@@ -67,9 +67,8 @@ def rehearse(file: Path, weeks: int) -> None:
     said = ", ".join(f"{name} {count}" for name, count in re.findall(r"(\w+)=(\d+)", done.stderr.splitlines()[-1]))
     started, days = (float(re.findall(rf"{word} in ([\d.]+) s", done.stderr)[0]) for word in ("started", "days"))
     print(f"  exit {done.returncode}, {seconds:.1f} s in all, {len(texts)} texts; {said}")
-    print(
-        f"  start-up {started:.1f} s; {7 * weeks} days {days:.1f} s = {days / before:.0f} yardsticks of {before:.2f} s ({after:.2f} after)"
-    )
+    print(f"  start-up {started:.1f} s; {7 * weeks} days {days:.1f} s = {days / before:.0f} yardsticks")
+    print(f"  a yardstick took {before:.2f} s before, {after:.2f} s after")
 
 
 def main() -> None:
