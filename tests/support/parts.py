@@ -65,7 +65,7 @@ async def _schemas_and_roles(database: Database) -> None:
 def clone_of(template: Database) -> Iterator[Database]:
     """A copy of a template nobody is connected to (tens of milliseconds), dropped afterwards with whoever still uses it."""
     name = f"test_{next(_numbers)}"
-    template.server.sql('create database :"name" template :"source" strategy wal_log', name=name, source=template.name)
+    template.server.sql('create database :"name" template :"source" strategy file_copy', name=name, source=template.name)
     try:
         yield Database(name, template.server, template.passwords)
     finally:

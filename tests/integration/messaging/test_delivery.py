@@ -172,8 +172,9 @@ async def test_handlers_say_and_plan_with_their_cause(bench: Bench) -> None:
     ids = await bench.say(withdrawn(uuid4()))
     await bench.publish_all(bench.relay())
     heard = Heard(on_event=tell)
-    bench.consumer(bench.handling(heard))
-    await until(lambda: heard.events)
+    handling = bench.handling(heard)
+    bench.consumer(handling)
+    await until(lambda: handling.counts.handled)  # committed, which what was heard need not be yet
     said = json.loads((await bench.query("SELECT CAST(headers AS text) FROM ~outbox"))[0][0])
     first = json.loads((await bench.query("SELECT CAST(headers AS text) FROM ~outbox", "scheduler"))[0][0])
     assert said["ce_causationid"] == str(ids[0])
