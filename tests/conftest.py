@@ -32,12 +32,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """A file to one worker, so that what a module sets up is set up once; the simulation folder to one, for it has one system."""
+    """A file to one worker, so that what a module sets up is set up once; the simulation folder to one, for it has one system
+    (a rehearsal brings its own)."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         folder = file.rpartition("/")[0]
-        return folder if folder.endswith("/simulation") else file
+        return folder if folder.endswith("/simulation") and not file.endswith("/test_rehearse.py") else file
 
 
 def _place(item: pytest.Item) -> int:

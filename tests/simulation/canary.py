@@ -25,13 +25,13 @@ class Canaries:
         return value
 
     def name(self) -> str:
-        return self._plant(f"Zyx{secrets.token_hex(5)}")
+        return self._plant(f"Zyxabar{secrets.token_hex(5)}")
 
     def drug(self) -> str:
         return self._plant(f"Quaxalor{secrets.token_hex(5)}")
 
     def code(self) -> str:
-        return self._plant(f"77{secrets.randbelow(10**10):010d}")
+        return self._plant(f"770077{secrets.randbelow(10**6):06d}")
 
     def words(self, sentence: str) -> str:
         """A sentence with a canary in it: what a patient texts."""
@@ -48,6 +48,7 @@ class Canaries:
         for value in self.planted:
             forms = {value, value.lower(), value.removeprefix("+"), value.removeprefix("+1"), value.replace("+", "%2B")}
             found.update({form.encode(): value for form in forms})
+        assert all(any(stem in form for stem in STEMS) for form in found), "a canary without a stem would not be found"
         return found
 
 
@@ -62,7 +63,14 @@ class Leak:
         return f"{self.canary} in {self.place}"
 
 
+#: Each form of a canary holds one of them: where none stands no canary does, and a hundred megabytes are read seven times, not
+#: a thousand.
+STEMS = (b"Zyxabar", b"zyxabar", b"Quaxalor", b"quaxalor", b"wyrd", b"770077", b"55501")
+
+
 def search(place: str, data: bytes, needles: dict[bytes, str]) -> list[Leak]:
+    if not any(stem in data for stem in STEMS):
+        return []
     return [Leak(place, value) for needle, value in needles.items() if needle in data]
 
 
