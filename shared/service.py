@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -193,7 +192,6 @@ class Process:
         await bootstrap_key(self.runtime)
         if self._spec.on_start is not None:
             await self._spec.on_start(self.runtime)
-        gc.freeze()  # what was imported stays: a full collection need not walk it again (a third of a busy service's pauses)
         self._health.starting = None
         log("started", port=self.runtime.settings.port)
         alarm = self._worker.alarm if self._worker is not None else _no_alarm
