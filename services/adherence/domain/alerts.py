@@ -33,8 +33,8 @@ class Chain:
     on_call: tuple[Turn, ...]
 
     def turn(self, severity: Severity, step: int) -> Turn | None:
-        """Whose turn step `step` is. After the people it is the on-call's, in rounds; a low alert asks the first of them once, and
-        nobody twice: to be asked again for what can wait is noise."""
+        """Whose turn step `step` is. After the people it is the on-call's, in rounds; a low alert asks the first of them once,
+        and nobody twice: to be asked again for what can wait is noise."""
         if step < len(self.people):
             return self.people[step]
         again = self.on_call or self.people
