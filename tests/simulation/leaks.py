@@ -35,19 +35,22 @@ def metrics(clinic: Clinic, service: str) -> bytes:
 
 def records(kafka: str) -> list[tuple[str, bytes]]:
     """(where, key + headers + value) of every record of every topic of the registry."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "canary-search", "enable.auto.commit": False})
+    settings: dict[str, Any] = {"group.id": "canary-search", "enable.auto.commit": False, "fetch.wait.max.ms": 10}
+    consumer = Consumer({"bootstrap.servers": kafka} | settings)
     found: list[tuple[str, bytes]] = []
     try:
-        for topic in TOPICS:
-            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-            for partition in partitions:
-                low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-                consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-                for _ in range(high - low):
-                    record = consumer.poll(10)
-                    assert record is not None, f"{topic}:{partition} ended before its end offset"
-                    assert record.error() is None, record.error()
-                    found.append((f"Kafka {topic}:{partition}", bytes_of(record)))
+        places = [
+            TopicPartition(topic, partition, OFFSET_BEGINNING)
+            for topic in TOPICS
+            for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        ]
+        ends = [consumer.get_watermark_offsets(place, timeout=10) for place in places]
+        consumer.assign(places)
+        for _ in range(sum(high - low for low, high in ends)):
+            record = consumer.poll(10)
+            assert record is not None, "Kafka ended before its end offsets"
+            assert record.error() is None, record.error()
+            found.append((f"Kafka {record.topic()}:{record.partition()}", bytes_of(record)))
     finally:
         consumer.close()
     return found
