@@ -20,6 +20,8 @@ from steadypath.recipes import PHONE
 from steadypath.snapshot import Snapshot, moved, not_quiet, still_working
 
 PATIENCE_SECONDS = 60.0
+#: Without progress for so long, parts run every pass: some wait for what no row tells them (a dead owner's lease, a new broker).
+_LOOK_AGAIN_SECONDS = 1.0
 #: Asked with every part's snapshot whenever a moment has been carried through.
 Stop = Callable[[Mapping[str, Snapshot]], bool]
 _STEP = aiohttp.ClientTimeout(total=30, connect=5)
@@ -127,12 +129,14 @@ class Driver:
         return _answer(self.now, latest)
 
     async def _settle(self, *, last: bool = True) -> Mapping[str, Snapshot]:
-        """Step everybody until two snapshots in a row are equal and quiet. At the `last` moment every pass is run once."""
+        """Step everybody until two snapshots in a row are equal and quiet. At the `last` moment every pass is run once, and again
+        where nothing comes further: while they are stepped, the parts' own loops rest."""
         before: Mapping[str, Snapshot | None] = {}
         pause = _FIRST_PAUSE
         last_progress = time.monotonic()
         while True:
-            now = await self._step_all(_told(before, whole=last and not before))
+            stands = time.monotonic() - last_progress > _LOOK_AGAIN_SECONDS
+            now = await self._step_all(_told(before, whole=stands or (last and not before)))
             why = not_quiet(now, self.now) + still_working(before, now)
             if not why and now == before:
                 self.latest = {name: snapshot for name, snapshot in now.items() if snapshot is not None}

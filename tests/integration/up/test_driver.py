@@ -144,6 +144,22 @@ def test_what_is_in_flight_is_waited_for(page: ClockPage) -> None:
     assert part.busy_for == 0
 
 
+def test_what_only_a_pass_can_find_out_is_looked_at_again_where_nothing_comes_further(page: ClockPage) -> None:
+    """A sender whose predecessor was killed in mid-send: no row says when that attempt's lease is over."""
+
+    class Waiting(Clockwork):
+        asked = 0
+
+        async def step(self, request: web.Request) -> web.Response:
+            self.asked += (await request.json())["all"]
+            self.busy_for = 2 if self.asked < 3 else 0
+            return await super().step(request)
+
+    part = Waiting(page)
+    run(page, {"notifier": part}, lambda driver: driver.settle())
+    assert part.asked >= 3
+
+
 def test_without_progress_it_says_who_is_not_quiet(page: ClockPage) -> None:
     reader = Clockwork(page)
     parts = {"scheduler": Clockwork(page, hours(1)), "notifier": reader, "adherence": Clockwork(page, silent_for=10**6)}
