@@ -46,9 +46,10 @@ class Loop:
     def wake(self) -> None:
         self._woken.set()
 
-    def stepped(self) -> None:
-        """A driver of simulated time is at work: it runs us whenever there is something to do, and we do not do it twice."""
-        self._stepped_until = monotonic() + _LONGEST_SLEEP
+    def stepped(self, seconds: float) -> None:
+        """For so long (machine time) a driver of simulated time is at work: it runs us whenever there is something to do. By
+        ourselves we begin nothing: that would be done twice, and a look that falls into it takes it for work under way."""
+        self._stepped_until = monotonic() + seconds
 
     def take_wake(self) -> bool:
         """Whether somebody has made work for us since we ran last; whoever asks runs us."""
@@ -93,10 +94,10 @@ class Loop:
     async def forever(self, stopping: asyncio.Event) -> None:
         """Until `stopping`: the run under way is finished, no further one begins."""
         while not stopping.is_set():
-            self._woken.clear()
             if (rest := self._stepped_until - monotonic()) > 0:
-                await _first_of(stopping, None, rest)
+                await _first_of(stopping, None, min(rest, _LONGEST_SLEEP))  # a wake-up meanwhile is the driver's to take
                 continue
+            self._woken.clear()
             amount = await self.once()
             if amount:
                 await asyncio.sleep(0)
@@ -146,10 +147,10 @@ class Loops:
         if name in self._by_name:
             self._by_name[name].wake()
 
-    def stepped(self) -> None:
+    def stepped(self, seconds: float) -> None:
         """As `Loop.stepped`, for all."""
         for loop in self.all:
-            loop.stepped()
+            loop.stepped(seconds)
 
     async def until_idle(self, seconds: float) -> None:
         """Runs all passes in turn until none finds anything to do, or for so long (machine time)."""

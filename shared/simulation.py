@@ -40,6 +40,8 @@ _LONGEST_STEP = 10.0
 #: So long (machine seconds) it waits for records that it was told of, and for what is in flight.
 _LONGEST_WAIT = 0.25
 _LOOK_EVERY = 0.002
+#: Within so long (machine seconds) a driver that waits for quiet steps again; a driver that has gone leaves us to our loops.
+_NEXT_STEP = 1.0
 #: Every pass is run at least so often, clinical time.
 _ALL_AGAIN = timedelta(days=1)
 
@@ -104,10 +106,13 @@ class Stepper:
 
     async def step(self, expected: Expected | None = None) -> Snapshot:
         async with self._one:
-            self._loops.stepped()
-            # The passes' transactions are theirs, not the stepping request's: no audit row, no claimed key.
-            with commands.acting_for(None):
-                return await self._step(expected or Expected())
+            self._loops.stepped(2 * _LONGEST_STEP)
+            try:
+                # The passes' transactions are theirs, not the stepping request's: no audit row, no claimed key.
+                with commands.acting_for(None):
+                    return await self._step(expected or Expected())
+            finally:
+                self._loops.stepped(_NEXT_STEP)
 
     async def _step(self, expected: Expected) -> Snapshot:
         if self._consumer is not None:
@@ -150,7 +155,7 @@ class Stepper:
     async def _run_woken(self, end: float) -> None:
         """Runs the passes for which somebody has made work, until there is no such pass: cheaper than looking for it."""
         await self._let_land()
-        while (woken := [loop for loop in self._loops.all if loop.take_wake()]) and monotonic() < end:
+        while monotonic() < end and (woken := [loop for loop in self._loops.all if loop.take_wake()]):
             await self._run(woken)
 
     async def _let_land(self) -> None:
@@ -171,7 +176,8 @@ class Stepper:
             due, next_due, parked = await self._rows(conn, now)
             instants = {"ticker": next_due} if next_due is not None else {}
             for loop in self._loops.all:
-                instant = None if loop.name == "ticker" else await loop.next_due()
+                # One that cannot say fails the step: left out, it would look as if it had nothing to do.
+                instant = None if loop.name == "ticker" else await loop.work.next_due()
                 if instant is not None:
                     due += instant <= now
                     instants[loop.name] = instant

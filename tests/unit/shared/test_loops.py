@@ -134,6 +134,25 @@ async def test_a_step_and_the_loop_never_run_one_pass_twice_at_a_time() -> None:
     assert loops.work() == 3
 
 
+async def test_while_a_driver_steps_a_loop_begins_nothing_by_itself_and_goes_on_after_it() -> None:
+    work = Scripted()
+    loop, stopping = loop_of(work, simulated=True), asyncio.Event()
+    loop.stepped(60)
+    running = asyncio.create_task(loop.forever(stopping))
+    loop.wake()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert work.runs == []
+    await loop.once()
+    assert len(work.runs) == 1, "the driver's own run"
+    work.ran.clear()
+    loop.stepped(0)
+    async with asyncio.timeout(3):
+        await work.ran.wait()
+    stopping.set()
+    await running
+
+
 async def test_until_idle_goes_round_until_no_pass_finds_anything() -> None:
     """What one pass does may be what another waits for."""
     first, second = Scripted(name="a", script=[0, 1, 0]), Scripted(name="b", script=[2, 0, 0])
