@@ -25,6 +25,8 @@ _STARTED = (
     "Msg&Data Rates May Apply."
 )
 _HELP = "Reply STOP to unsubscribe. Msg&Data Rates May Apply."
+#: Which of its words each of its own texts answers.
+ANSWERS: dict[str, OptOutType] = {_STOPPED: "STOP", _STARTED: "START", _HELP: "HELP"}
 
 
 @dataclass(frozen=True, slots=True)

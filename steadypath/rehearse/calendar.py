@@ -87,7 +87,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Calendar:
-    """One patient. `said` are the wordings that went to the patient, `answered` what the patient wrote, `heard` the texts to the
+    """One patient. `said` are the wordings that went to the patient, `answered` what was written back, `heard` the texts to the
     care team one by one, `unsent` what did not go, to whomever."""
 
     patient: Rehearsed
@@ -138,7 +138,7 @@ class View:
 def view(story: Story) -> View:
     """Lays the story out. Raises zoneinfo.ZoneInfoNotFoundError for a zone that is none."""
     known = {patient.id for patient in story.patients}
-    # Of one moment what the patient wrote comes first: the texts of that moment answer it.
+    # Of one moment what was written comes first: the texts of that moment answer it.
     happened: tuple[Text | Reply, ...] = (*story.replies, *story.texts)
     stray = [_own_entry(what) for what in happened if what.patient not in known]
     of_patient: dict[str, list[Text | Reply]] = {patient.id: [] for patient in story.patients}

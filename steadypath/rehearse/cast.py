@@ -26,8 +26,8 @@ _TAKEN = ("+12025550100", "+12025550199", "+15005550006")
 
 @dataclass(frozen=True)
 class Player:
-    """A patient of the rehearsal. `id` is the file's, or `rehearsal-N`; `called` is what the file calls one whom it does not
-    hold; `zone` is IANA."""
+    """A patient of the rehearsal. `id` is the file's, or `rehearsal-N`; empty for one who is refused as a whole. `called` is
+    what the file calls one whom it does not hold; `zone` is IANA."""
 
     id: str
     zone: str
@@ -44,6 +44,11 @@ class Cast:
     people: tuple[PersonIntake, ...]
     loose: tuple[Row, ...]
     assumed: tuple[str, ...]
+
+    @property
+    def patients(self) -> tuple[Player, ...]:
+        """Who may get texts, each once; of one whom files of both formats hold, the part that is sent last."""
+        return tuple({one.id: one for one in self.players if one.id}.values())
 
     def reading(self, players: Iterable[Player], *, with_people: bool) -> Reading:
         """Those players as something that can be enrolled."""
@@ -76,7 +81,8 @@ class _Casting:
 
     def cast(self) -> Cast:
         lots = [lot for stream in self.reading.streams for lot in stream]
-        self._free = _free_numbers(_numbers_in(lots, self.reading.people))
+        self._free = _free_numbers(_numbers_in(lots, self.reading.people, self.country))
+        self._held_ids = {lot.intake.id for lot in lots if lot.intake.contact is not None}
         players = [self._player(lot) for lot in lots]
         people = [self._person(one) for one in self.reading.people]
         people += [self._stranger(external) for external in self.unknown]
@@ -88,19 +94,24 @@ class _Casting:
         if intake.contact is None and not _nothing_of(intake):
             return self._unheld(lot)
         if intake.contact is None or intake.id is None:
-            return Player(intake.id or "", self.zone, None, lot)  # refused as a whole: its rows say so
+            return Player("", self.zone, None, lot)  # refused as a whole: its rows say so
         return self._held(lot, intake.id, dict(intake.contact))
 
     def _unheld(self, lot: Lot) -> Player:
         """Somebody whom the files do not hold: all of them is made up."""
-        self.made_up += 1
-        external, called = f"rehearsal-{self.made_up}", lot.intake.id
+        external, called = self._new_id(), lot.intake.id
         number = next(self._free)
         contact: Body = {"name": external, "phone": number, "privacy": "discreet", "consent": self._consent()}
         rows = tuple(replace(row, outcome="enrolled") if row.outcome == "draft" else row for row in lot.intake.rows)
         whose = f"for the patient {called}, whom the files do not hold" if called else "for a request that names no patient"
         self.assumed.append(f"{external} is made up {whose}, in {self._zone_in(lot.intake.plan)}, with consent.")
         return self._ready(replace(lot, intake=replace(lot.intake, id=external, contact=contact, rows=rows)), number, called)
+
+    def _new_id(self) -> str:
+        while True:
+            self.made_up += 1
+            if (found := f"rehearsal-{self.made_up}") not in self._held_ids:
+                return found
 
     def _held(self, lot: Lot, external: str, contact: Body) -> Player:
         if not contact.get("phone"):
@@ -169,9 +180,9 @@ def _e164(contact: Body, country: str) -> str | None:
         return None  # the notifier refuses it, and names the row
 
 
-def _numbers_in(lots: Iterable[Lot], people: Iterable[PersonIntake]) -> frozenset[str]:
+def _numbers_in(lots: Iterable[Lot], people: Iterable[PersonIntake], country: str) -> frozenset[str]:
     bodies = [lot.intake.contact for lot in lots if lot.intake.contact] + [one.body for one in people]
-    return frozenset(str(body["phone"]) for body in bodies if body.get("phone"))
+    return frozenset(number for body in bodies if body.get("phone") and (number := _e164(body, country)))
 
 
 def _free_numbers(taken: frozenset[str]) -> Iterator[str]:

@@ -52,17 +52,17 @@ def _cast(paths: Sequence[str], first_day: date, zone: str | None) -> Cast:
 
 def _show(rehearsal: Rehearsal, arguments: argparse.Namespace) -> int:
     refused = _name_refused(rehearsal.rows)
-    if arguments.html is not None:
-        try:
-            arguments.html.write_text(page.page(rehearsal.story), "utf-8")
-        except OSError as error:
-            raise CommandError(f"{arguments.html} cannot be written: {error.strerror}") from None
     if arguments.json:
         for text in rehearsal.story.texts:
             sys.stdout.write(json.dumps(text.as_json(), ensure_ascii=False) + "\n")
     else:
         sys.stdout.write(weeks.render(rehearsal.story))
     sys.stdout.flush()
+    if arguments.html is not None:
+        try:
+            arguments.html.write_text(page.page(rehearsal.story), "utf-8")
+        except OSError as error:
+            raise CommandError(f"{arguments.html} cannot be written: {error.strerror}") from None
     return REFUSED if refused else DONE
 
 

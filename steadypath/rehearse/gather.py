@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -10,7 +10,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from shared.events.base import stable_id
-from steadypath.phone.keywords import handle
+from steadypath.errors import CommandError
+from steadypath.phone.keywords import ANSWERS
 from steadypath.rehearse import sentences
 from steadypath.rehearse.cast import ON_CALL, Cast, Player
 from steadypath.rehearse.phones import Carried, Phones
@@ -34,21 +35,23 @@ class Gatherer:
     clinic_zone: str
 
     async def texts(self) -> list[Text]:
-        """Every text to patients and care team, those that did not go included, in time order."""
-        carried = await self.phones.texts()
-        went = {one.sid: one for one in carried if one.outbound}
+        """Every text to patients and care team, those that did not go included, in time order. Raises CommandError where what the
+        provider carried is not what the notifier says it sent: then nothing is said rather than something made up."""
+        went = {one.sid: one for one in await self.phones.texts() if one.outbound}
         found = list[Text]()
-        for player in self.cast.players:
-            for said in await self.phones.messages_of(player.id) if player.id else ():
+        for player in self.cast.patients:
+            for said in await self.phones.messages_of(player.id):
                 found += self._text(player, said, went.pop(said["provider_sid"], None))
         for text in went.values():
             other = await self.phones.message_of(text.sid)
-            found += [self._by_twilio(text, carried)] if other is None else self._text(None, other, text)
+            found += [self._by_twilio(text)] if other is None else self._text(None, other, text)
         # By the instant: where clocks go back, the local times of two zones or of one night say nothing of the order.
         return sorted(found, key=lambda one: (one.at.astimezone(UTC), one.to != "patient", one.patient or ""))
 
     def _text(self, player: Player | None, said: Mapping[str, Any], carried: Carried | None) -> Iterable[Text]:
         state = said["status"]
+        if carried is None and said["provider_sid"] is not None:
+            raise CommandError("a text that the notifier sent is not on the provider's list: try again, without ending services")
         if carried is None and state == "queued":
             return ()
         zone = self._zone(player, said["person"])
@@ -70,12 +73,13 @@ class Gatherer:
         external = next((one for one in known if stable_id(CLINIC, "person", one) == UUID(person)), ON_CALL)
         return self.cast.zone_of(external, self.clinic_zone)
 
-    def _by_twilio(self, text: Carried, carried: Sequence[Carried]) -> Text:
+    def _by_twilio(self, text: Carried) -> Text:
         """Twilio answers STOP, START and HELP by itself."""
-        asked = [one for one in carried[: carried.index(text)] if not one.outbound and one.sender == text.to]
-        keyword = handle(asked[-1].body, opted_out=False).kind if asked else None
-        kind = _OF_KEYWORD.get(keyword or "", "reply-received")
-        player = next((one for one in self.cast.players if one.number == text.to), None)
+        keyword = ANSWERS.get(text.body)
+        if keyword is None:  # a service was ended in mid-send, and what it sent has not been settled
+            raise CommandError("the provider has a text that the notifier cannot place: try again, without ending services")
+        kind = _OF_KEYWORD[keyword]
+        player = next((one for one in self.cast.patients if one.number == text.to), None)
         zone = player.zone if player else self.clinic_zone
         at = text.at.astimezone(ZoneInfo(zone))
         to: Literal["patient", "care-team"] = "patient" if player else "care-team"

@@ -17,6 +17,7 @@ class Mark:
 
 
 REPLY = Mark(">", "the patient writes", "reply")
+_TEAM_REPLY = Mark(">", "the care team writes", "reply")
 CARE_TEAM = "T"
 _OTHER = "o"
 #: By the event that caused a text to a patient.
@@ -48,7 +49,7 @@ _ANSWERS |= {"texts-paused", "texts-resumed", "preference-changed"}
 def mark_of(what: Text | Reply) -> Mark:
     """A kind that has no mark of its own is called by its name."""
     if isinstance(what, Reply):
-        return REPLY
+        return REPLY if what.by == "patient" else _TEAM_REPLY
     spoken = what.kind.replace("-", " ")
     if what.to == "care-team":
         return Mark(CARE_TEAM, _HEARD.get(what.kind, spoken), "care-team")

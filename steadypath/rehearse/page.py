@@ -139,7 +139,7 @@ def _chip(text: Text, entry: Entry) -> Html:
 
 
 def _reply(reply: Reply, entry: Entry) -> Html:
-    return tag("li", tag("time", entry.clock), " ", tag("q", reply.text), class_="chip reply", title="the patient writes")
+    return tag("li", tag("time", entry.clock), " ", tag("q", reply.text), class_="chip reply", title=entry.mark.word)
 
 
 def _against_cap(week: Week) -> Iterable[Html]:
@@ -173,7 +173,7 @@ def _details(calendar: Calendar) -> Iterable[Html]:
         yield _section("What the care team hears", _list(map(_single, calendar.heard)), "to-team")
     groups = (
         ("What is said to the patient", calendar.said),
-        ("What the patient answers", calendar.answered),
+        ("What is answered", calendar.answered),
         ("Not sent, and why", calendar.unsent),
     )
     yield tag("div", *(_section(title, _list(map(_group, group))) for title, group in groups if group))

@@ -88,9 +88,13 @@ class Phones:
     async def reply(self, sender: str, body: str) -> None:
         """A phone texts the clinic."""
         url = f"{self._recipes.base(PHONE)}/phone/replies"
-        async with self._session.post(url, json={"from": sender, "body": body}, timeout=_ANSWERS_WITHIN) as response:
-            if response.status != 202:
-                raise CommandError("a reply could not be sent: its number has no clinic yet")
+        try:
+            async with self._session.post(url, json={"from": sender, "body": body}, timeout=_ANSWERS_WITHIN) as response:
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError):  # it may have been taken: never sent again
+            raise CommandError("whether a reply was sent is not known: the phone simulator did not answer") from None
+        if status != 202:
+            raise CommandError(f"a reply could not be sent: the phone simulator answered {status}")
 
     @property
     def _messages(self) -> str:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -182,4 +182,5 @@ class Script:
 
     def _answer(self, at: datetime, sender: str, patient: str, text: str) -> Answer:
         self._made += 1
-        return Answer(at, self._made, sender, patient, text)
+        # In UTC: of one zone Python compares wall times, which a night of change has twice or not at all.
+        return Answer(at.astimezone(UTC), self._made, sender, patient, text)

@@ -48,11 +48,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a patient of the replies file wrote; `at` is aware, in the patient's zone."""
+    """What was written back: by the patient, or by the care team to a text about them. `at` is aware, in the patient's zone."""
 
     at: datetime
     patient: str
     text: str
+    by: Literal["patient", "care-team"] = "patient"
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ async def running(start: datetime, say: Callable[[str], None]) -> AsyncIterator[
 
 
 def _session() -> aiohttp.ClientSession:
-    """Loopback only. Connections are kept for as long as a rehearsal may take: they are opened once."""
+    """Loopback only. Idle connections are given up before a service would close them."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3)
     return aiohttp.ClientSession(connector=connector, trust_env=False)
 

@@ -50,7 +50,7 @@ def _calendar(calendar: Calendar) -> Iterator[str]:
     yield from _grid(calendar)
     yield from _legend(calendar)
     yield from _section("What is said", _groups(calendar.said))
-    yield from _section("The patient answers", _groups(calendar.answered))
+    yield from _section("What is answered", _groups(calendar.answered))
     yield from _section("What the care team hears", _one_by_one(calendar.heard))
     yield from _section("Not sent", _groups(calendar.unsent))
 

@@ -80,7 +80,7 @@ def receiver(entry: Entry) -> str:
     """To or from whom, where a heading does not say it."""
     if isinstance(entry.what, Text):
         return "to the care team" if entry.what.to == "care-team" else "to the patient"
-    return "from the patient"
+    return "from the patient" if entry.what.by == "patient" else "from the care team"
 
 
 def by_how_much(change: ClockChange) -> str:

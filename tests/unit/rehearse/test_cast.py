@@ -114,3 +114,19 @@ def test_what_cannot_be_read_leaves_nobody(tmp_path: Path, broken: str) -> None:
     found = read(written(tmp_path, "a.yaml", broken))
     assert found.players == ()
     assert [row.outcome for row in found.loose] == ["refused"]
+
+
+def test_a_patient_of_both_formats_is_there_once(tmp_path: Path) -> None:
+    native = written(tmp_path, "a.yaml", NATIVE % 'phone: "+12025550143"\n    zone: Europe/Paris')
+    fhir = written(tmp_path, "b.json", REQUEST % ("r1", '"subject": {"reference": "Patient/ada"},'))
+    found = read(native, fhir)
+    assert [(one.id, one.zone) for one in found.patients] == [("ada", "Europe/Paris")]
+    assert [row.outcome for one in found.players if not one.id for row in one.lot.intake.rows] == ["refused"]
+
+
+def test_neither_a_made_up_id_nor_a_made_up_number_is_one_of_the_files(tmp_path: Path) -> None:
+    stated = (NATIVE % 'phone: "(202) 555-0101"\n    zone: Europe/Paris').replace("id: ada", "id: rehearsal-1")
+    request = written(tmp_path, "b.json", REQUEST % ("r1", '"subject": {"reference": "Patient/p1"},'))
+    found = read(written(tmp_path, "a.yaml", stated), request)
+    assert [one.id for one in found.patients] == ["rehearsal-1", "rehearsal-2"]
+    assert "+12025550101" not in {one.number for one in found.patients if one.called}

@@ -93,3 +93,9 @@ def test_several_patients_begin_with_an_overview() -> None:
     assert shown[2].split() == ["patient", "texts", "busiest", "day", "care", "team", "not", "sent", "zone"]
     assert shown[3].split() == ["maya", "1", "1", "of", "6", "0", "0", NEW_YORK]
     assert shown[4].split() == ["leo", "0", "0", "of", "4", "0", "0", NEW_YORK]
+
+
+def test_what_the_care_team_writes_is_not_the_patients() -> None:
+    shown = render(story(page_to_team(moment(MONDAY, 9)), replies=(Reply(moment(MONDAY, 10), "maya", "A7K2", "care-team"),)))
+    assert "the care team writes: once" in shown
+    assert "the patient writes" not in shown
