@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy import exists, select
+
 from services.notifier import replies
 from services.notifier.domain import optout, risk
 from services.notifier.domain.disposition import Disposition
@@ -19,6 +21,7 @@ from services.notifier.storage import strangers
 from services.notifier.storage.clinics import Clinic, clinics
 from services.notifier.storage.contact_rows import number_index
 from services.notifier.storage.heard import Inbound
+from shared.db import tables_of
 from shared.defaults import default
 from shared.events.base import stable_id
 from shared.events.messages import RiskHeardV1
@@ -40,8 +43,17 @@ async def heard(unit: Unit, text: Inbound, said: Words, clinic_id: UUID, of_clin
     await texts.settle(unit, text.id, disposition, risk=category)
     if category is not None:
         event = await _answer(unit, text, category, clinic_id, None if earlier else of_clinic)
-        await _page(unit, text, event, clinic_id, of_clinic, watched=unread > 0)
+        watched = unread > 0 and await _is_watched(unit, strangers.number_id(clinic_id, number_index(unit, text.sender)))
+        await _page(unit, text, event, clinic_id, of_clinic, watched=watched)
     return disposition
+
+
+async def _is_watched(unit: Unit, key: UUID) -> bool:
+    """Whether somebody is paged for this number already: unread texts alone do not say so, for the clinic may have named nobody
+    when they came."""
+    due = tables_of(unit.service).due_work
+    mine = exists().where(due.c.kind == WATCH, due.c.ref == str(key), due.c.state == "waiting")
+    return bool((await unit.conn.execute(select(mine))).scalar_one())
 
 
 async def _answer(unit: Unit, text: Inbound, category: Category, clinic_id: UUID, by: Clinic | None) -> UUID:

@@ -141,6 +141,15 @@ async def test_where_the_clinic_names_nobody_ops_hears(bench: Bench, door: Door)
     assert await notices(bench) == ["risk-from-no-patient"]
 
 
+async def test_whom_the_clinic_names_later_is_paged_for_the_next_text(bench: Bench, door: Door) -> None:
+    await door.text(STRANGER, RISK)
+    person = await on_call(bench)
+    await door.text(STRANGER, RISK)
+    await door.text(STRANGER, RISK)
+    await bench.settle()
+    assert len(await bench.phone_of(person)) == 1
+
+
 async def test_a_number_of_ours_that_no_clinic_has_is_answered_by_the_first_clinic(bench: Bench) -> None:
     async with bench.runtime.unit() as unit:
         await hear(unit, Inbound("SM1", STRANGER, "+15005550009", RISK, "webhook"), CLINIC)
