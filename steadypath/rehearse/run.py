@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ from steadypath.enrol.outcome import Row
 from steadypath.enrol.progress import ProgressBar
 from steadypath.enrol.send import Options, Sender
 from steadypath.errors import CommandError
+from steadypath.phone.keywords import ANSWERS
 from steadypath.recipes import PHONE
 from steadypath.rehearse import system
 from steadypath.rehearse.cast import Cast, Player
@@ -65,8 +66,8 @@ class Order:
 
     def check(self) -> None:
         """Raises CommandError for an answer of the replies file that lies outside the rehearsal."""
-        zones = {one.id: one.zone for one in self.cast.players}
-        for answer in self.script.planned(self.cast.players):
+        zones = {one.id: one.zone for one in self.cast.patients}
+        for answer in self.script.planned(self.cast.patients):
             if not self.holds(answer.at, zones[answer.patient]):
                 last = self.first_day + timedelta(days=7 * self.weeks - 1)
                 raise CommandError(f"replies: at: {answer.patient} writes outside the days from {self.first_day} to {last}.")
@@ -139,12 +140,15 @@ class _Run:
     async def all(self, groups: Sequence[tuple[datetime, list[Player]]]) -> Rehearsal:
         client = _PartsClient(self.running)
         await asyncio.to_thread(load, client, "clinic")
-        self.answers = self.order.script.planned(self.order.cast.players)
-        heapq.heapify(self.answers)
+        planned = self.order.script.planned(self.order.cast.patients)
         rows = list[Row]()
         for number, (entrance, players) in enumerate(groups):
             await self._until(entrance)
             rows += await asyncio.to_thread(self._enrol, client, players, number == 0)
+            # Nobody writes before the clinic knows them, were it at their first midnight.
+            for answer in [one for one in planned if one.patient in {player.id for player in players}]:
+                planned.remove(answer)
+                heapq.heappush(self.answers, answer)
         await self._until(self.order.end)
         texts = await Gatherer(self.order.cast, self.phones, self.order.clinic_zone).texts()
         return Rehearsal(self._story(texts), tuple(rows), await self.phones.requests())
@@ -173,24 +177,26 @@ class _Run:
         return self.order.script.listens and latest[PHONE].work != self.seen_work
 
     async def _listen(self) -> bool:
-        """Takes in the texts that went out since we looked last."""
+        """Takes in the texts that went out since we looked last; whether there were any."""
         self.seen_work = self.running.driver.latest[PHONE].work
-        fresh = await self.phones.newer(self.known)
-        for text in fresh:
-            self.known.add(text.sid)
+        before = len(self.known)
+        for text in await self.phones.newer(self.known):
             said = await self.phones.message_of(text.sid) if text.outbound else None
+            if text.outbound and said is None and text.body not in ANSWERS:
+                continue  # a notifier was ended in mid-send: it is asked again once the provider's callback or list has said so
+            self.known.add(text.sid)
             patient = self._about(said)
             if said is not None and patient is not None:
                 at = datetime.fromisoformat(said["at"])
                 for answer in self.order.script.hear(Heard(at, said["cause"], patient.id, text.to, text.body)):
                     heapq.heappush(self.answers, answer)
-        return bool(fresh)
+        return len(self.known) > before
 
     def _about(self, said: Mapping[str, Any] | None) -> Player | None:
         if said is None or said["patient"] is None:
             return None
         wanted = UUID(said["patient"])
-        return next((one for one in self.order.cast.players if stable_id(CLINIC, "patient", one.id) == wanted), None)
+        return next((one for one in self.order.cast.patients if stable_id(CLINIC, "patient", one.id) == wanted), None)
 
     async def _answer(self) -> bool:
         """Sends what is due; whether anything was."""
@@ -198,21 +204,21 @@ class _Run:
         while self.answers and self.answers[0].at <= now:
             answer = heapq.heappop(self.answers)
             await self.phones.reply(answer.sender, answer.text)
-            player = next(one for one in self.order.cast.players if one.id == answer.patient)
-            self.replies.append(Reply(now.astimezone(ZoneInfo(player.zone)), player.id, answer.text))
+            player = next(one for one in self.order.cast.patients if one.id == answer.patient)
+            by: Literal["patient", "care-team"] = "patient" if answer.sender == player.number else "care-team"
+            self.replies.append(Reply(now.astimezone(ZoneInfo(player.zone)), player.id, answer.text, by))
             done = True
         return done
 
     # --- the story ------------------------------------------------------------------------------------------------------------
 
     def _story(self, texts: Iterable[Text]) -> Story:
-        zones = {one.id: one.zone for one in self.order.cast.players}
+        zones = {one.id: one.zone for one in self.order.cast.patients}
         inside = [one for one in texts if self.order.holds(one.at, zones.get(one.patient or "", self.order.clinic_zone))]
+        replies = tuple(one for one in self.replies if self.order.holds(one.at, zones[one.patient]))
         cap = int(default("notifier", "texts_a_day"))
-        rehearsed = tuple(Rehearsed(one.id, one.zone, cap) for one in self.order.cast.players if one.id)
-        return Story(
-            self.order.first_day, self.order.weeks, rehearsed, tuple(inside), tuple(self.replies), self.order.cast.assumed
-        )
+        rehearsed = tuple(Rehearsed(one.id, one.zone, cap) for one in self.order.cast.patients)
+        return Story(self.order.first_day, self.order.weeks, rehearsed, tuple(inside), replies, self.order.cast.assumed)
 
 
 class _PartsClient(Client):
