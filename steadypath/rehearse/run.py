@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from shared.defaults import default
 from shared.events.base import stable_id
-from steadypath.client import Client
-from steadypath.driver import NotQuietError
+from steadypath.client import Client, ProblemError
+from steadypath.driver import PATIENCE_SECONDS, NotQuietError
 from steadypath.enrol.desk import HttpDesk
 from steadypath.enrol.outcome import Row
 from steadypath.enrol.progress import ProgressBar
@@ -37,6 +37,8 @@ from steadypath.state import Running
 
 #: The smallest step of clinical time: a rehearsal ends just before its last midnight.
 _LAST = timedelta(microseconds=1)
+#: Machine seconds between two tries to reach a part that is being started again.
+_PAUSE = 0.1
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ async def rehearse(order: Order, say: Callable[[str], None]) -> Rehearsal:
         say(f"broker {running.recipes.kafka}")
         say("processes " + " ".join(f"{name}={pid}" for name, pid in running.processes().items()))
         began = time.monotonic()
-        rehearsal = await carry_through(order, running)
+        rehearsal = await carry_through(order, running, say)
         say(f"{7 * order.weeks} days in {time.monotonic() - began:.1f} s")
         counts = {
             "kafka_records": running.records(),
@@ -105,11 +107,11 @@ async def rehearse(order: Order, say: Callable[[str], None]) -> Rehearsal:
         return rehearsal
 
 
-async def carry_through(order: Order, running: System) -> Rehearsal:
+async def carry_through(order: Order, running: System, say: Callable[[str], None] = lambda _: None) -> Rehearsal:
     """The rehearsal itself, in a system whose clock stands at `order.begin`. Raises CommandError as `rehearse` does."""
     bar = ProgressBar("rehearsing", 7 * order.weeks)
     try:
-        return await _Run(order, running, bar, Phones(running.recipes, running.session)).all(_by_midnight(order))
+        return await _Run(order, running, bar, Phones(running.recipes, running.session), say).all(_by_midnight(order))
     except NotQuietError as error:
         raise CommandError(f"the rehearsal could not go on: {error}") from None
     finally:
@@ -131,6 +133,7 @@ class _Run:
     running: System
     bar: ProgressBar
     phones: Phones
+    say: Callable[[str], None]
     answers: list[Answer] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
@@ -149,6 +152,7 @@ class _Run:
             for answer in [one for one in planned if one.patient in {player.id for player in players}]:
                 planned.remove(answer)
                 heapq.heappush(self.answers, answer)
+        self.say("everybody is in")
         await self._until(self.order.end)
         texts = await Gatherer(self.order.cast, self.phones, self.order.clinic_zone).texts()
         return Rehearsal(self._story(texts), tuple(rows), await self.phones.requests())
@@ -228,5 +232,15 @@ class _PartsClient(Client):
         self._running_system = running
 
     def call(self, method: str, path: str, body: object = None, *, key: str | None = None) -> Any:
+        """As Client's; a part that is being started again is waited for, where asking twice is as good as once."""
         part = path.split("/")[1]
-        return Client(Running(self._running_system.base(part), self._running_system.key)).call(method, path, body, key=key)
+        client = Client(Running(self._running_system.base(part), self._running_system.key))
+        until = time.monotonic() + (PATIENCE_SECONDS if method in ("GET", "PUT") else 0)
+        while True:
+            try:
+                return client.call(method, path, body, key=key)
+            except CommandError as error:
+                away = not isinstance(error, ProblemError) or error.status in (502, 503, 504)
+                if not away or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)

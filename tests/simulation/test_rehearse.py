@@ -13,6 +13,7 @@ import sys
 import threading
 from datetime import date
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -53,11 +54,18 @@ async def rehearsed() -> tuple[Rehearsal, list[str]]:
     return rehearsal, [entry.data["body"] for entry in entries if entry.data["direction"] != "inbound"]
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> subprocess.CompletedProcess[str]:
+    done = run_command()
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("service", ["scheduler", "notifier", "adherence"])
-def test_a_service_killed_in_mid_run_makes_it_recover_or_fail_but_never_invent(service: str) -> None:
-    undisturbed = run_command()
-    assert undisturbed.returncode == 0, undisturbed.stderr
+def test_a_service_killed_in_mid_run_makes_it_recover_or_fail_but_never_invent(
+    service: str, undisturbed: subprocess.CompletedProcess[str]
+) -> None:
     killed = run_command(kill=service)
     assert f"{service} was ended by SIGKILL" in killed.stderr
     if killed.returncode == 0:
@@ -77,22 +85,25 @@ def run_command(kill: str | None = None) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it; `kill` names the service that is ended (SIGKILL) as soon as patients are being rehearsed."""
     arguments = ["rehearse", str(PLAN), "--replies", str(REPLIES), "--start", START.isoformat(), "--weeks", str(WEEKS), "--json"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
+    said: list[str] = []
+    with subprocess.Popen(
         [sys.executable, "-m", "steadypath", *arguments],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    said: list[str] = []
-
-    def listen() -> None:
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
         assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line)
-            if kill and (found := re.search(rf"{kill}=(\d+)", line)):
-                os.kill(int(found[1]), signal.SIGKILL)
+        listener = threading.Thread(target=listen, args=(process.stderr, said, kill))
+        listener.start()
+        out = process.stdout.read()
+        listener.join()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, "".join(said))
 
-    listener = threading.Thread(target=listen)
-    listener.start()
-    assert process.stdout is not None
-    out = process.stdout.read()
-    listener.join()
-    return subprocess.CompletedProcess(arguments, process.wait(), out, "".join(said))
+
+def listen(errors: IO[str], said: list[str], kill: str | None) -> None:
+    """Takes in what the command says; ends the named service once patients are in."""
+    for line in errors:
+        said.append(line)
+        if kill and line == "rehearse: everybody is in\n":
+            found = re.search(rf"{kill}=(\d+)", "".join(said))
+            assert found is not None
+            os.kill(int(found[1]), signal.SIGKILL)

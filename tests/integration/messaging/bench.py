@@ -54,7 +54,7 @@ class HeldClock:
         return self.at
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 40) -> None:
     """Waits for a condition (which may be a coroutine function); fails where it does not come."""
     end = monotonic() + seconds
     while True:

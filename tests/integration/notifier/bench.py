@@ -214,7 +214,7 @@ class Bench:
         return [each["type"].split(".")[0] for each in await self.said() if each["type"].startswith(prefix)]
 
 
-async def until(check: Callable[[], Any], what: str, seconds: float = 15) -> None:
+async def until(check: Callable[[], Any], what: str, seconds: float = 40) -> None:
     """Waits for a condition (sync or async); fails with its name."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:

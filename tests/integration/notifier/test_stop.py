@@ -17,7 +17,7 @@ from services.notifier.storage.hearing_tables import contact, opt_signal
 from services.notifier.storage.hearing_tables import inbound as inbound_table
 from services.notifier.storage.tables import message
 from shared.clock import ClockPage
-from tests.integration.notifier.bench import CLINIC, LINE, Bench, Someone
+from tests.integration.notifier.bench import CLINIC, LINE, Bench, Someone, until
 from tests.integration.notifier.texts_in import Door, dispositions, queued, rows, standing
 
 pytestmark = pytest.mark.anyio
@@ -104,16 +104,16 @@ async def test_stop_waits_for_the_text_under_way(bench: Bench, door: Door) -> No
     await bench.hear(event)
     await _state(bench, event.occurrence_id, "attempting")
     waiting = asyncio.create_task(door.post(door.form(who, "STOP", OptOutType="STOP")))
-    for _ in range(100):
-        if (await standing(bench, who)).opted_out:
-            break
-        await asyncio.sleep(0.02)
-    done, _pending = await asyncio.wait({waiting}, timeout=0.4)
+
+    async def opted_out() -> bool:
+        return (await standing(bench, who)).opted_out
+
+    await until(opted_out, "the opt-out on record")
     # Committed, and not answered while a request may be on its way.
-    assert (await standing(bench, who)).opted_out
+    done, _pending = await asyncio.wait({waiting}, timeout=0.4)
     assert not done
     await _state(bench, event.occurrence_id, "accepted")
-    assert (await asyncio.wait_for(waiting, 5)).status_code == 200
+    assert (await asyncio.wait_for(waiting, 15)).status_code == 200
 
 
 async def _state(bench: Bench, occurrence: UUID, state: str) -> None:

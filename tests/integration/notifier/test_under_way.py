@@ -24,7 +24,7 @@ from shared.events.adherence import AlertAcknowledgedV1, AlertEscalatedV1
 from shared.events.base import stable_id
 from shared.events.due import DueWithdrawnV1
 from shared.identity import bootstrap
-from tests.integration.notifier.bench import CLINIC, LINE, START, Bench, Someone
+from tests.integration.notifier.bench import CLINIC, LINE, START, Bench, Someone, until
 from tests.integration.notifier.conftest import Place
 from tests.integration.notifier.texts_out import alert, raised
 
@@ -236,12 +236,15 @@ async def test_an_opt_out_by_staff_is_answered_once_no_text_is_under_way(bench: 
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place.web_port}", headers=headers, timeout=20) as http:
         path = f"/notifier/patients/{patient.id}/opt-out"
         waiting = asyncio.create_task(http.post(path, json={"reason": "told at the desk"}))
-        done, _ = await asyncio.wait({waiting}, timeout=1)
-        async with bench.runtime.unit() as unit:
-            assert (await contact_rows.needed(unit, patient.id)).opted_out
-        assert not done
+
+        async def opted_out() -> bool:
+            async with bench.runtime.unit() as unit:
+                return (await contact_rows.needed(unit, patient.id)).opted_out
+
+        await until(opted_out, "the opt-out on record")
+        assert not waiting.done()
         await state(bench, dose.occurrence_id, "accepted")
-        assert (await asyncio.wait_for(waiting, 5)).status_code == 200
+        assert (await asyncio.wait_for(waiting, 15)).status_code == 200
 
 
 async def state(bench: Bench, occurrence: UUID, to: str) -> None:
@@ -269,10 +272,10 @@ async def test_every_clinic_hears_that_the_channel_is_down(bench: Bench) -> None
 async def test_a_patients_pause_does_not_shorten_the_one_that_staff_have_put(bench: Bench) -> None:
     """Three days of PAUSE over an admission without an end would have begun the texts again on the ward."""
     patient = await bench.patient()
-    for by, until in (("by-staff", None), ("by-patient", bench.now + timedelta(days=3))):
+    for by, end in (("by-staff", None), ("by-patient", bench.now + timedelta(days=3))):
         async with bench.runtime.unit() as unit:
             await unit.lock(patient.id)
-            await wishes.pause(unit, patient.id, by, until)  # type: ignore[arg-type]
+            await wishes.pause(unit, patient.id, by, end)  # type: ignore[arg-type]
     async with bench.runtime.unit() as unit:
         known = await contact_rows.needed(unit, patient.id)
     assert (known.texts_paused, known.paused_until) == ("by-staff", None)

@@ -197,7 +197,7 @@ class Simulator:
 LINE, ANNA, BEN = "+14155550100", "+14155550101", "+14155550102"
 
 
-def until(check: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def until(check: Callable[[], bool], what: str, seconds: float = 40) -> None:
     """Waits for a condition; a test that never sees it fails with its name."""
     deadline = monotonic() + seconds
     turn = threading.Event()

@@ -106,7 +106,7 @@ class Running:
     process: subprocess.Popen[str]
     url: str
 
-    def until(self, wanted: Callable[[httpx.Response], bool], path: str = "/readyz", seconds: float = 20.0) -> httpx.Response:
+    def until(self, wanted: Callable[[httpx.Response], bool], path: str = "/readyz", seconds: float = 40.0) -> httpx.Response:
         """Asks until the answer is the wanted one; the last answer. Fails when it does not come in time."""
         last: list[httpx.Response] = []
 
