@@ -47,7 +47,8 @@ class InboundPass:
         return self._looking
 
     async def next_due(self) -> datetime | None:
-        """The next look-up of a time. The hourly poll is not in it: it runs as time goes by and does not stop simulated time."""
+        """The next look-up of a time. The hourly poll is not in it: it must not stop simulated time, so there it is made once a
+        clinical day and at the end of an advance."""
         async with self._runtime.reading() as unit:
             return await heard.next_look(unit)
 

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from shared.defaults import default
 from shared.events.base import stable_id
-from steadypath.client import Client, ProblemError
-from steadypath.driver import PATIENCE_SECONDS, NotQuietError
+from steadypath.client import Client
+from steadypath.driver import NotQuietError
 from steadypath.enrol.desk import HttpDesk
 from steadypath.enrol.outcome import Row
 from steadypath.enrol.progress import ProgressBar
@@ -27,18 +27,16 @@ from steadypath.recipes import PHONE
 from steadypath.rehearse import system
 from steadypath.rehearse.cast import Cast, Player
 from steadypath.rehearse.gather import CLINIC, Gatherer
+from steadypath.rehearse.parts import PartsClient
 from steadypath.rehearse.phones import Phones
 from steadypath.rehearse.replies import Answer, Heard, Script
 from steadypath.rehearse.story import Rehearsed, Reply, Story, Text
 from steadypath.rehearse.system import System
 from steadypath.sample.loader import load
 from steadypath.snapshot import Snapshot
-from steadypath.state import Running
 
 #: The smallest step of clinical time: a rehearsal ends just before its last midnight.
 _LAST = timedelta(microseconds=1)
-#: Machine seconds between two tries to reach a part that is being started again.
-_PAUSE = 0.1
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,13 @@ class _Run:
     days_shown: int = 0
 
     async def all(self, groups: Sequence[tuple[datetime, list[Player]]]) -> Rehearsal:
-        client = _PartsClient(self.running)
+        client = PartsClient(self.running)
+        try:
+            return await self._all(client, groups)
+        finally:
+            client.over = True
+
+    async def _all(self, client: PartsClient, groups: Sequence[tuple[datetime, list[Player]]]) -> Rehearsal:
         await asyncio.to_thread(load, client, "clinic")
         planned = self.order.script.planned(self.order.cast.patients)
         rows = list[Row]()
@@ -223,24 +227,3 @@ class _Run:
         cap = int(default("notifier", "texts_a_day"))
         rehearsed = tuple(Rehearsed(one.id, one.zone, cap) for one in self.order.cast.patients)
         return Story(self.order.first_day, self.order.weeks, rehearsed, tuple(inside), replies, self.order.cast.assumed)
-
-
-class _PartsClient(Client):
-    """The command line's client, where no origin stands before the parts."""
-
-    def __init__(self, running: System) -> None:
-        self._running_system = running
-
-    def call(self, method: str, path: str, body: object = None, *, key: str | None = None) -> Any:
-        """As Client's; a part that is being started again is waited for, where asking twice is as good as once."""
-        part = path.split("/")[1]
-        client = Client(Running(self._running_system.base(part), self._running_system.key))
-        until = time.monotonic() + (PATIENCE_SECONDS if method in ("GET", "PUT") else 0)
-        while True:
-            try:
-                return client.call(method, path, body, key=key)
-            except CommandError as error:
-                away = not isinstance(error, ProblemError) or error.status in (502, 503, 504)
-                if not away or time.monotonic() > until:
-                    raise
-                time.sleep(_PAUSE)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -40,7 +40,6 @@ class System:
     session: aiohttp.ClientSession
     started_in: float
     first_run: bool
-    troubles: list[str] = field(default_factory=list)
 
     @property
     def recipes(self) -> Recipes:
@@ -88,17 +87,11 @@ async def running(start: datetime, say: Callable[[str], None]) -> AsyncIterator[
         cleanup.callback(folder.give_up)
         page = ClockPage(folder.clock_page, start=start)
         cleanup.callback(page.close)
-        troubles: list[str] = []
-
-        def hear(line: str) -> None:
-            troubles.append(line)
-            say(line)
-
-        stack = Stack(recipes(folder, Postgres(folder.postgres, durable=False)), lock=folder.own(), say=hear)
+        stack = Stack(recipes(folder, Postgres(folder.postgres, durable=False)), lock=folder.own(), say=say)
         cleanup.push_async_callback(stack.stop)
         await stack.start()
         driver = Driver.of_parts(page, stack.recipes.base, session, key=stack.recipes.keys.key)
-        yield System(stack, driver, session, time.monotonic() - began, first_run, troubles)
+        yield System(stack, driver, session, time.monotonic() - began, first_run)
 
 
 def _session() -> aiohttp.ClientSession:
