@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from services.scheduler import effective
@@ -128,6 +129,7 @@ def test_a_plan_goes_in_and_its_moments_come_out_of_kafka(database: Database, fr
     assert "dropped" not in output
 
 
+@pytest.mark.slow  # a killed relay leads until its lease of fifteen seconds is over
 def test_killed_between_plan_and_moment_it_goes_on_where_it_was(database: Database, fresh_kafka: Broker, tmp_path: Path) -> None:
     with scheduler(database, fresh_kafka, tmp_path) as running:
         running.call("PUT", "/patients/p1/plan", a_plan())

@@ -50,6 +50,7 @@ def test_a_day_of_the_sample_clinic(running: Up) -> None:
     assert len([text for text in texts(running)[ROSA] if "8:00" in text["body"]]) in (1, 2), "one a day, never twice"
 
 
+@pytest.mark.slow
 def test_loading_it_again_on_another_day_changes_nothing(running: Up) -> None:
     assert running.advance(by="P2D").status == 200
     plans = [running.call("GET", f"/scheduler/patients/{patient}/plan").body for patient in ("rosa", "theo", "amina")]
