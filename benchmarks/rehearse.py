@@ -63,6 +63,8 @@ def rehearse(file: Path, weeks: int) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     seconds = time.monotonic() - begun
     after = yardstick()
+    if done.returncode != 0:
+        raise SystemExit(f"exit {done.returncode}: {done.stderr}")
     texts = [json.loads(line) for line in done.stdout.splitlines()]
     said = ", ".join(f"{name} {count}" for name, count in re.findall(r"(\w+)=(\d+)", done.stderr.splitlines()[-1]))
     started, days = (float(re.findall(rf"{word} in ([\d.]+) s", done.stderr)[0]) for word in ("started", "days"))
@@ -78,8 +80,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for count in arguments.patients:
-            file = Path(folder) / f"{count}.yaml"
-            file.write_text(yaml.safe_dump(plans(count)), "utf-8")
+            file = Path(folder) / f"{count}.json"
+            file.write_text(json.dumps(plans(count), default=str), "utf-8")
             print(f"{count} patients, {arguments.weeks} weeks")
             rehearse(file, arguments.weeks)
 
