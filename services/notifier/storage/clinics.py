@@ -17,6 +17,7 @@ from shared.messaging.unit import Unit
 from shared.own_numbers import own
 
 SECTION = "notifier"
+_GATE_NUMBERS = ("quiet_from", "quiet_until", "texts_a_day", "alerts_an_hour", "dose_late_after", "conversation_runs_for")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Clinic:
 
     def number(self, name: str) -> Any:
         return own(SECTION, name, self.numbers)
+
+    def facts(self) -> dict[str, Any]:
+        """The clinic's part of ContactFacts, whoever the contact is."""
+        numbers = {name: self.number(name) for name in _GATE_NUMBERS}
+        settings = {"crisis_contact_id": self.crisis_contact_id, "phone_for_help": self.phone_for_help}
+        return {"sender": self.sender, "clinic_name": self.name, **settings, **numbers}
 
 
 _COLUMNS = [clinic_settings.c[name] for name in Clinic.__dataclass_fields__]

@@ -71,19 +71,10 @@ def _facts(unit: Unit, contact_id: UUID, row: Row[Any], of_clinic: Clinic, ended
         last_inbound_at=row.received_at,
         welcome_sent=False,
         contact_version=0,
-        sender=of_clinic.sender,
-        clinic_name=of_clinic.name,
-        quiet_from=of_clinic.number("quiet_from"),
-        quiet_until=of_clinic.number("quiet_until"),
-        texts_a_day=of_clinic.number("texts_a_day"),
-        alerts_an_hour=of_clinic.number("alerts_an_hour"),
-        dose_late_after=of_clinic.number("dose_late_after"),
-        conversation_runs_for=of_clinic.number("conversation_runs_for"),
         crisis_line=crisis_line(of_clinic.country, of_clinic.language),
         opted_out_at=ended.at if ended is not None else None,
         opted_out_by=ended.text if ended is not None else None,
-        crisis_contact_id=of_clinic.crisis_contact_id,
-        phone_for_help=of_clinic.phone_for_help,
+        **of_clinic.facts(),
     )
 
 
