@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
@@ -31,6 +32,11 @@ def main(argv: Sequence[str]) -> int:
         print(f"steadypath: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
+        return REFUSED
+    except (
+        BrokenPipeError
+    ):  # whoever reads us has seen enough (`| head`); nothing may be flushed into the closed pipe at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except Exception as error:
         if arguments.debug:

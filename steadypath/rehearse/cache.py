@@ -35,13 +35,22 @@ def fresh_folder(target: Path, recipes: Callable[[DataFolder, Postgres], Recipes
     """
     try:
         template = cache_folder() / f"{_PREFIX}{_release()}"
-        if template.is_dir():
-            shutil.copytree(template, target)
+        if _copied(template, target):
             return False
         _make(target, recipes)
         _keep(target, template)
     except PostgresError as error:
         raise CommandError(str(error)) from error
+    return True
+
+
+def _copied(template: Path, target: Path) -> bool:
+    """False where there is none, or another release dropped it meanwhile: then it is made again."""
+    try:
+        shutil.copytree(template, target)
+    except OSError:  # shutil.Error is one
+        shutil.rmtree(target, ignore_errors=True)
+        return False
     return True
 
 

@@ -16,12 +16,12 @@ from shared.errors import DomainError
 from steadypath.enrol.intake import Body, PatientIntake, PersonIntake
 from steadypath.enrol.outcome import Row
 from steadypath.enrol.sources import Lot, Reading
+from steadypath.sample.loader import read
 
 #: Whom `up` and a rehearsal make for every clinic.
 ON_CALL = "on-call"
 #: Area codes whose numbers 555-0100 to 555-0199 are kept free for fiction (NANPA): nobody has the numbers that we make up.
 _AREAS = ("202", "206", "212", "213", "303", "305", "312", "404", "415", "503", "512", "602", "612", "617", "702", "713", "808")
-_TAKEN = ("+12025550100", "+12025550199", "+15005550006")
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,9 @@ def _numbers_in(lots: Iterable[Lot], people: Iterable[PersonIntake], country: st
 
 def _free_numbers(taken: frozenset[str]) -> Iterator[str]:
     """Numbers that nobody has. A rehearsal of more than these would show them twice: then patients share a phone."""
-    kept = {*taken, *_TAKEN}
+    clinic = read("clinic")
+    own = clinic["clinic"]["notifier"]
+    kept = {*taken, own["sender"], own["phone_for_help"], *(person["phone"] for person in clinic["people"])}
     while True:
         for last in range(100):
             for area in _AREAS:

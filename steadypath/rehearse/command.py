@@ -22,9 +22,10 @@ from steadypath.rehearse import page, replies, weeks
 from steadypath.rehearse.cast import Cast, cast
 from steadypath.rehearse.replies import Script
 from steadypath.rehearse.run import Order, Rehearsal, rehearse
+from steadypath.sample.loader import read
 
-#: The clinic that every embedded stack makes (steadypath/sample/clinic.yaml).
-CLINIC_ZONE, COUNTRY = "America/New_York", "US"
+_CLINIC = read("clinic")["clinic"]["notifier"]
+CLINIC_ZONE, COUNTRY = _CLINIC["zone"], _CLINIC["country"]
 T = TypeVar("T")
 
 

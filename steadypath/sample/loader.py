@@ -24,9 +24,15 @@ from steadypath.client import Client, ProblemError
 _DAY_BEGINS = time(7, 45)
 
 
+def read(what: str) -> dict[str, Any]:
+    """What stands in "clinic" or "patients"."""
+    found: dict[str, Any] = yaml.safe_load(files("steadypath.sample").joinpath(f"{what}.yaml").read_text("utf-8"))
+    return found
+
+
 def load(client: Client, what: str) -> None:
     """`what`: "clinic" or "patients". Raises CommandError with the first refusal."""
-    content = yaml.safe_load(files("steadypath.sample").joinpath(f"{what}.yaml").read_text("utf-8"))
+    content = read(what)
     for service, body in content.get("clinic", {}).items():
         client.put(f"/{service}/clinic", body)
     for person in content.get("people", []):
