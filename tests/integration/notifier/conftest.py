@@ -20,13 +20,16 @@ from services.notifier.twilio_client import Provider
 from shared.clock import ClockPage
 from shared.health import Health
 from shared.http.app import create_app
+from shared.identity import bootstrap
 from shared.loops import Loops
 from shared.runtime import Runtime
 from shared.settings import Settings
-from tests.integration.notifier.bench import ACCOUNT, START, TOKEN, Bench, until
+from tests.integration.notifier.bench import ACCOUNT, CLINIC, START, TOKEN, Bench, until
 from tests.integration.notifier.texts_in import Door
 from tests.support.parts import Database
 from tests.support.phone import start_phone
+
+KEY = "spk_00000000_a-key-of-this-test"
 
 
 def free_port() -> int:
@@ -110,3 +113,13 @@ def web(runtime: Runtime, port: int) -> uvicorn.Server:
 async def door(bench: Bench, place: Place) -> AsyncIterator[Door]:
     async with httpx.AsyncClient(timeout=20) as http:
         yield Door(http, f"http://127.0.0.1:{place.web_port}")
+
+
+@pytest.fixture
+async def http(bench: Bench, place: Place) -> AsyncIterator[httpx.AsyncClient]:
+    """The notifier's API, with a key that bears every role."""
+    async with bench.runtime.unit() as unit:
+        await bootstrap(unit.conn, "notifier", CLINIC, KEY, unit.now)
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place.web_port}/notifier", headers=headers, timeout=20) as client:
+        yield client

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -11,23 +10,11 @@ from sqlalchemy import text
 
 from services.notifier.storage import wishes
 from shared.events.base import stable_id
-from shared.identity import bootstrap
 from tests.integration.notifier.bench import CLINIC, Bench
-from tests.integration.notifier.conftest import Place
 
 pytestmark = pytest.mark.anyio
-KEY = "spk_00000000_a-key-of-this-test"
 CONSENT = {"given_on": "2026-11-20", "how": "signed form", "to_whom": "Nurse Quetzal"}
 Json = dict[str, Any]
-
-
-@pytest.fixture
-async def http(bench: Bench, place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    async with bench.runtime.unit() as unit:
-        await bootstrap(unit.conn, "notifier", CLINIC, KEY, unit.now)
-    headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place.web_port}/notifier", headers=headers, timeout=20) as client:
-        yield client
 
 
 def contact(number: int, **more: Any) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -13,24 +12,12 @@ from services.notifier.storage import contacts, wishes
 from services.notifier.storage.hearing_tables import contact
 from services.notifier.storage.tables import message
 from shared.events.base import stable_id
-from shared.identity import bootstrap
 from tests.integration.notifier.bench import CLINIC, LINE, Bench
-from tests.integration.notifier.conftest import Place
 
 pytestmark = pytest.mark.anyio
-KEY = "spk_00000000_a-key-of-this-test"
 PATIENT = stable_id(CLINIC, "patient", "p-1")
 CONSENT = {"given_on": "2026-11-20", "how": "signed form", "to_whom": "Nurse Quetzal"}
 BODY = {"name": "Ada Quetzal", "phone": "(212) 555-0142", "privacy": "named", "consent": CONSENT}
-
-
-@pytest.fixture
-async def http(bench: Bench, place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    async with bench.runtime.unit() as unit:
-        await bootstrap(unit.conn, "notifier", CLINIC, KEY, unit.now)
-    headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place.web_port}/notifier", headers=headers, timeout=20) as client:
-        yield client
 
 
 async def put(http: httpx.AsyncClient, path: str, body: dict[str, Any], status: int = 200) -> dict[str, Any]:

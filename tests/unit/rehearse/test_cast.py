@@ -58,7 +58,8 @@ def test_requests_without_a_patient_get_made_up_ones(tmp_path: Path) -> None:
     found = read(*files, zone="Asia/Tokyo")
     (player,) = found.players
     assert (player.id, player.called, player.zone) == ("rehearsal-1", "pat1", "Asia/Tokyo")
-    assert len(player.lot.intake.plan["medicines"]) == 2 if player.lot.intake.plan else False
+    assert player.lot.intake.plan is not None
+    assert len(player.lot.intake.plan["medicines"]) == 2
     assert player.number is not None
     assert numbers.e164(player.number, country=None, element="phone") == player.number
     said = " ".join(found.assumed)
