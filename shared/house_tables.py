@@ -129,6 +129,9 @@ def _ops_notice(metadata: MetaData) -> Table:
         Column("attempts", Integer, nullable=False, server_default=text("0")),
         Column("next_at", _instant(), nullable=False),
         Column("state", Text, nullable=False, server_default=text("'waiting'")),
+        # By channel ("webhook", "smtp"): has it; will not have it any more.
+        Column("delivered_by", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+        Column("refused_by", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
         UniqueConstraint("kind", "dedup", name="ops_notice_once"),
         CheckConstraint("state IN ('waiting', 'delivered', 'given-up')", name="ops_notice_state"),
         CheckConstraint("attempts >= 0", name="ops_notice_attempts"),
