@@ -38,7 +38,12 @@ Check = Callable[[Settings], Awaitable[Finding]]
 
 def run(url: str | None, key: str | None) -> bool:
     """Check and print; True where all is well. Settings of the environment, or of the system at `url` (default: `up`'s)."""
-    return asyncio.run(_system(state.find(url, key)) if url or not os.environ.get("STEADYPATH_DATABASE_URL") else _environment())
+    return asyncio.run(_system(state.find(url, key)) if url or not _configured() else _environment())
+
+
+def _configured() -> bool:
+    """Inside a stack the address is a secret, in a file."""
+    return any(os.environ.get(f"STEADYPATH_DATABASE_URL{suffix}") for suffix in ("", "_FILE"))
 
 
 async def _environment() -> bool:
