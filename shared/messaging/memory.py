@@ -4,16 +4,17 @@ leader that was frozen and replaced can no longer move it."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import CursorResult, Executable, Row
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.db import typed_sql
+from shared.db import reader, typed_sql
 from shared.errors import SteadypathError
 from shared.messaging.knobs import Knobs
+from shared.messaging.memory_sql import NEXT_CHUNK, REMEMBER, STANDING
 
 #: {topic: {partition as text: offset}}, the form it has in jsonb.
 Offsets = dict[str, dict[str, int]]
@@ -21,32 +22,11 @@ Spans = dict[str, dict[str, list[int]]]
 
 
 _LASTS = ("lasts", JSONB)
+_HEADERS = ("headers", JSONB)
 _CHUNKS_A_WINDOW = 8
 #: More transactions than can begin while one runs (30 s at most): further above there is nobody to cross with.
 _TRANSACTION_SPAN = 1_000_000
 _NEVER = 2**62
-
-
-#: What waits beyond the last chunk (in a window that has only begun: after its last row), in one statement: it is asked often.
-_STANDING = """
-WITH at AS (
-  SELECT l.lasts, l.repair_from,
-    coalesce(CASE WHEN b.complete THEN b.window_hi ELSE b.window_lo END, l.repair_from, 0) AS lo,
-    coalesce(b.window_hi, l.repair_from, 0) AS hi,
-    CASE WHEN b.complete THEN NULL ELSE b.last_seq END AS after
-  FROM (SELECT 1) AS one
-  LEFT JOIN ~relay_lease AS l ON true
-  LEFT JOIN LATERAL (
-    SELECT window_lo, window_hi, last_seq, complete FROM ~relay_batch WHERE repair = l.repair ORDER BY batch DESC LIMIT 1
-  ) AS b ON true
-)
-SELECT at.lasts, at.repair_from, (
-  SELECT count(*) FROM ~outbox AS o
-  WHERE o.txid >= CAST(CAST(at.lo AS text) AS xid8)
-    AND (o.txid >= CAST(CAST(at.hi AS text) AS xid8) OR o.seq > coalesce(at.after, :never))
-) AS waiting
-FROM at
-"""
 
 
 class LeaseLost(SteadypathError):
@@ -96,11 +76,22 @@ class Chunk:
     spans: Spans = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Next:
+    """What is to be published next: under which lease, in which window (up to `hi`), which rows."""
+
+    lease: Lease
+    position: Position
+    hi: int
+    rows: list[OutRow]
+
+
 class Memory:
     """The tables relay_lease and relay_batch (and reading of the outbox) of one service, seen by one relay."""
 
     def __init__(self, engine: AsyncEngine, service: str, holder: UUID, knobs: Knobs) -> None:
         self.engine = engine
+        self._reader = reader(engine)
         self._service = service
         self._holder = holder
         self._knobs = knobs
@@ -165,21 +156,35 @@ class Memory:
             return Position(lease.repair_from or 0, None, 0)
         return Position(row.window_hi, None, 0) if row.complete else Position(row.window_lo, row.window_hi, row.last_seq)
 
-    async def read(self, conn: AsyncConnection, position: Position) -> tuple[int, list[OutRow]]:
-        """The window's end and its next rows, in the order of seq. Only rows of transactions that are surely over."""
-        hi = position.hi if position.hi is not None else await self._window_end(conn, position.lo)
+    async def next_chunk(self, epoch: int) -> Next:
+        """Renews the lease and reads what is to be published next, of transactions that are surely over. Raises LeaseLost."""
+        values = {"me": self._holder, "epoch": epoch, "ttl": self._knobs.lease, "far": _TRANSACTION_SPAN}
+        sizes = {"most": self._knobs.chunk * _CHUNKS_A_WINDOW, "chunk": self._knobs.chunk}
+        async with self._reader.connect() as conn:
+            found = (await conn.execute(self._sql(NEXT_CHUNK, _LASTS, _HEADERS), values | sizes)).all()
+        if not found:
+            raise LeaseLost("another relay leads")
+        at = found[0]
+        position = Position(at.lo, at.begun, at.after)
+        if at.ready:
+            hi = at.edge if at.begun is None else at.begun
+            return Next(_lease(at), position, hi, [_out_row(row) for row in found if row.seq is not None])
+        async with self.engine.begin() as conn:
+            hi = await self._window_end(conn, position.lo)
+            return Next(_lease(at), position, hi, await self._rows(conn, position.lo, hi))
+
+    async def _rows(self, conn: AsyncConnection, lo: int, hi: int) -> list[OutRow]:
+        """The first rows of a window, in the order of seq."""
         rows = await conn.execute(
             self._sql(
-                # Materialised by the index on (txid, seq): ordering by seq alone may walk the whole table from its start.
                 "WITH span AS MATERIALIZED (SELECT seq FROM ~outbox WHERE txid >= CAST(CAST(:lo AS text) AS xid8) "
                 "AND txid < CAST(CAST(:hi AS text) AS xid8) ORDER BY txid, seq) "
-                "SELECT seq, topic, key, headers, body FROM ~outbox JOIN span USING (seq) "
-                "WHERE seq > :after ORDER BY seq LIMIT :chunk",
-                ("headers", JSONB),
+                "SELECT seq, topic, key, headers, body FROM ~outbox JOIN span USING (seq) ORDER BY seq LIMIT :chunk",
+                _HEADERS,
             ),
-            {"lo": str(position.lo), "hi": str(hi), "after": position.last_seq, "chunk": self._knobs.chunk},
+            {"lo": str(lo), "hi": str(hi), "chunk": self._knobs.chunk},
         )
-        return hi, [OutRow(row.seq, row.topic, row.key, row.headers, row.body) for row in rows]
+        return [_out_row(row) for row in rows]
 
     async def _window_end(self, conn: AsyncConnection, lo: int) -> int:
         """Below the oldest transaction still running (whoever commits later has a higher id), and a bounded number of rows."""
@@ -217,17 +222,20 @@ class Memory:
         value = found.scalar()
         return None if value is None else int(value)
 
-    async def remember(self, conn: AsyncConnection, lease: Lease, chunk: Chunk) -> Lease:
-        """Writes the one row of a published chunk and moves the last offsets. The caller holds the lease in this transaction."""
-        insert = self._sql(
-            "INSERT INTO ~relay_batch (epoch, repair, window_lo, window_hi, last_seq, complete, offsets, rows) "
-            "VALUES (:epoch, :repair, :lo, :hi, :last_seq, :complete, :spans, :rows)",
-            binds=(("spans", JSONB),),
-        )
-        await conn.execute(
-            insert,
+    async def remember(self, lease: Lease, chunk: Chunk, conn: AsyncConnection | None = None) -> Lease:
+        """Writes the one row of a published chunk and moves the last offsets; in the caller's transaction, or by itself.
+        Raises LeaseLost."""
+        if conn is None:
+            async with self._reader.connect() as own:
+                return await self.remember(lease, chunk, own)
+        lasts = merged(lease.lasts, chunk.spans)
+        written = await conn.execute(
+            self._sql(REMEMBER, binds=(_LASTS, ("spans", JSONB))),
             {
+                "me": self._holder,
                 "epoch": lease.epoch,
+                "ttl": self._knobs.lease,
+                "lasts": lasts,
                 "repair": lease.repair,
                 "lo": chunk.position.lo,
                 "hi": chunk.hi,
@@ -237,14 +245,14 @@ class Memory:
                 "rows": chunk.rows,
             },
         )
-        lasts = merged(lease.lasts, chunk.spans)
-        await conn.execute(self._sql("UPDATE ~relay_lease SET lasts = :lasts", binds=(_LASTS,)), {"lasts": lasts})
+        if not cast("CursorResult[Any]", written).rowcount:
+            raise LeaseLost("another relay leads")
         return replace(lease, lasts=lasts)
 
     async def standing(self, conn: AsyncConnection) -> tuple[int, Offsets]:
         """How many events wait to be published, those of a repair under way included (and its markers, as one more), and the
         last offset that is ours, by topic and partition."""
-        row = (await conn.execute(self._sql(_STANDING, _LASTS), {"never": _NEVER})).one()
+        row = (await conn.execute(self._sql(STANDING, _LASTS), {"never": _NEVER})).one()
         return int(row.waiting) + (row.repair_from is not None), row.lasts or {}
 
     async def unsent(self, conn: AsyncConnection) -> int:
@@ -255,6 +263,10 @@ class Memory:
         """The last offset that is ours, by topic and partition."""
         row = (await conn.execute(self._sql("SELECT lasts FROM ~relay_lease", _LASTS))).first()
         return row.lasts if row is not None else {}
+
+
+def _out_row(row: Row[Any]) -> OutRow:
+    return OutRow(row.seq, row.topic, row.key, row.headers, row.body)
 
 
 def _lease(row: Row[Any]) -> Lease:

@@ -123,32 +123,27 @@ class Relay:
 
     async def _publish_chunk(self) -> tuple[int, bool]:
         """Publishes one chunk and remembers it; how many records, and whether there may be more."""
-        lease = self._held()
-        async with self._engine.begin() as conn:
-            lease = await self.memory.hold(conn, lease.epoch)
-            position = await self.memory.position(conn, lease)
-            hi, rows = await self.memory.read(conn, position)
+        step = await self.memory.next_chunk(self._held().epoch)
+        self._lease, rows, position = step.lease, step.rows, step.position
         if not rows and position.hi is None:
             return 0, False
-        spans = await self._publish([self._wire(row, lease.repair) for row in rows])
+        spans = await self._publish([self._wire(row, step.lease.repair) for row in rows])
         complete = len(rows) < self._knobs.chunk
         last_seq = rows[-1].seq if rows else position.last_seq
-        chunk = Chunk(position, hi, last_seq, complete, len(rows), spans)
-        if await self._remember(chunk, lease):
-            self.counts.published += len(rows)
+        await self._remember(Chunk(position, step.hi, last_seq, complete, len(rows), spans), step.lease)
         # A window that was one chunk: whatever has been said since then has woken us, and the next run looks.
         return len(rows), not complete or position.hi is not None or self._held().repair_from is not None
 
-    async def _remember(self, chunk: Chunk, published_under: Lease) -> bool:
-        """Writes the memory of a chunk; False where the broker turned out to have forgotten, and a repair has begun instead."""
+    async def _remember(self, chunk: Chunk, lease: Lease) -> None:
+        """Writes the memory of a chunk, unless the broker turns out to have forgotten: then a repair begins instead."""
+        if not repair.went_back(lease.lasts, chunk.spans):
+            self._lease = await self.memory.remember(lease, chunk)
+            self.counts.published += chunk.rows
+            return
         async with self._engine.begin() as conn:
-            lease = await self.memory.hold(conn, published_under.epoch)
-            if repair.went_back(lease.lasts, chunk.spans):
-                self._lease = await repair.begin(conn, self._service, lease, lease.incarnation or "")
-                self._repairing("offset-given-twice")
-                return False
-            self._lease = await self.memory.remember(conn, lease, chunk)
-        return True
+            lease = await self.memory.hold(conn, lease.epoch)
+            self._lease = await repair.begin(conn, self._service, lease, lease.incarnation or "")
+        self._repairing("offset-given-twice")
 
     def _wire(self, row: OutRow, number: int) -> tuple[str, int | None, bytes | None, bytes, dict[str, str]]:
         return row.topic, None, str(row.key).encode(), row.body, codec.wire_headers(row.headers, number)
@@ -191,7 +186,7 @@ class Relay:
             at = (await self.memory.position(conn, lease)).lo
             # Its window is the one just finished: publishing goes on where it would have gone on.
             marker = Chunk(Position(at - 1, None, 0), hi=at, last_seq=0, complete=True, rows=0, spans=spans)
-            self._lease = await repair.finish(conn, self._service, await self.memory.remember(conn, lease, marker))
+            self._lease = await repair.finish(conn, self._service, await self.memory.remember(lease, marker, conn))
         log.warning("relay repaired the broker", service=self._service, repair=lease.repair)
 
     async def _look_at_broker(self) -> None:
