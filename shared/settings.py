@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
+from shared.mail_settings import MailSettings, mail_from
+
 PREFIX = "STEADYPATH_"
 Role = Literal["worker", "web", "both"]
 T = TypeVar("T")
@@ -52,6 +54,7 @@ class Settings:
     twilio_api_base: str = "https://api.twilio.com"
     public_base_url: str | None = None
     ops_webhook_url: str | None = field(default=None, repr=False)
+    ops_mail: MailSettings | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -75,7 +78,8 @@ class Settings:
             twilio_auth_token_previous=read.optional("TWILIO_AUTH_TOKEN_PREVIOUS", _secret),
             twilio_api_base=read.given("TWILIO_API_BASE", _http_url, "https://api.twilio.com"),
             public_base_url=read.optional("PUBLIC_BASE_URL", _http_url),
-            ops_webhook_url=read.optional("OPS_WEBHOOK_URL", _http_url),
+            ops_webhook_url=read.optional("OPS_WEBHOOK_URL", _webhook_url),
+            ops_mail=mail_from(read, _secret, _port),
             log_level=read.given("LOG_LEVEL", _level, "info"),
         )
 
@@ -210,6 +214,13 @@ def _http_url(raw: str) -> str:
     parts = urlsplit(raw)
     _require(parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment)
     return raw.rstrip("/")
+
+
+def _webhook_url(raw: str) -> str:
+    """an http:// or https:// address; a query is part of it"""
+    parts = urlsplit(raw)
+    _require(parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.fragment)
+    return raw
 
 
 def _level(raw: str) -> Literal["debug", "info", "warning", "error"]:

@@ -25,8 +25,22 @@ DATABASE = "steadypath"
 PHONE = "phone"
 POSTGRES = "postgres"
 KAFKA = "kafka"
+#: Where notices go. A password or certificate may also come as a file.
+OPS_CHANNELS = (
+    "STEADYPATH_OPS_WEBHOOK_URL",
+    "STEADYPATH_OPS_SMTP_HOST",
+    "STEADYPATH_OPS_SMTP_TLS",
+    "STEADYPATH_OPS_SMTP_PORT",
+    "STEADYPATH_OPS_SMTP_USER",
+    "STEADYPATH_OPS_SMTP_PASSWORD",
+    "STEADYPATH_OPS_SMTP_PASSWORD_FILE",
+    "STEADYPATH_OPS_SMTP_FROM",
+    "STEADYPATH_OPS_SMTP_TO",
+    "STEADYPATH_OPS_SMTP_CA",
+    "STEADYPATH_OPS_SMTP_CA_FILE",
+)
 #: Of the caller's own settings only these reach the stack: a real account's credentials must not get into a rehearsal.
-PASSED_ON = ("STEADYPATH_LOG_LEVEL", "STEADYPATH_OPS_WEBHOOK_URL", "STEADYPATH_CLINIC")
+PASSED_ON = ("STEADYPATH_LOG_LEVEL", "STEADYPATH_CLINIC", *OPS_CHANNELS)
 
 
 @dataclass

@@ -61,6 +61,7 @@ def test_each_is_named_when_it_is_missing(name: str) -> None:
         ("STEADYPATH_TWILIO_API_BASE", "canary.example"),
         ("STEADYPATH_PUBLIC_BASE_URL", "https://canary.example?x=1"),
         ("STEADYPATH_OPS_WEBHOOK_URL", "ftp://canary"),
+        ("STEADYPATH_OPS_SMTP_HOST", "smtp://canary"),
         ("STEADYPATH_LOG_LEVEL", "canary"),
     ],
 )
@@ -101,7 +102,8 @@ def _named_in_code() -> set[str]:
     files += [*ROOT.glob("*compose*.yml"), ROOT / "Dockerfile"]
     text = "\n".join(path.read_text("utf-8", "ignore") for path in files if "__pycache__" not in path.parts)
     used = set(re.findall(r"STEADYPATH_[A-Z][A-Z_]*[A-Z]", text))
-    read = set(re.findall(r'read\.\w+\("([A-Z_]+)"', (ROOT / "shared/settings.py").read_text("utf-8")))
+    readers = "".join((ROOT / "shared" / name).read_text("utf-8") for name in ("settings.py", "mail_settings.py"))
+    read = set(re.findall(r'read\.\w+\("([A-Z_]+)"', readers))
     return used | {f"STEADYPATH_{name}" for name in read}
 
 
@@ -118,6 +120,46 @@ def test_every_setting_is_listed_with_a_line_of_explanation() -> None:
     named = {name.removesuffix("_FILE") for name in _named_in_code()} - _OTHER
     assert named - listed.keys() == set(), "add to .env.example"
     assert listed.keys() - named == set(), "nothing reads this"
+
+
+MAIL = {
+    **GOOD,
+    "STEADYPATH_OPS_SMTP_HOST": "mail.clinic.example",
+    "STEADYPATH_OPS_SMTP_FROM": "steadypath@clinic.example",
+    "STEADYPATH_OPS_SMTP_TO": "ops@clinic.example, on-call@clinic.example",
+}
+
+
+def test_ops_mail_is_encrypted_unless_told_otherwise() -> None:
+    assert Settings.from_env("notifier", env=GOOD).ops_mail is None
+    mail = Settings.from_env("notifier", env=MAIL).ops_mail
+    assert mail is not None
+    assert (mail.host, mail.port, mail.encryption, mail.user) == ("mail.clinic.example", 587, "starttls", None)
+    assert mail.recipients == ("ops@clinic.example", "on-call@clinic.example")
+    plain = Settings.from_env("notifier", env={**MAIL, "STEADYPATH_OPS_SMTP_TLS": "none"}).ops_mail
+    assert plain is not None
+    assert (plain.encryption, plain.port) == ("none", 25)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"FROM": ""}, "^STEADYPATH_OPS_SMTP_FROM: is needed"),
+        ({"TO": ""}, "^STEADYPATH_OPS_SMTP_TO: is needed"),
+        ({"TO": "ops@clinic.example,canary"}, "^STEADYPATH_OPS_SMTP_TO: not accepted; e-mail addresses"),
+        ({"FROM": "canary\n@x"}, "^STEADYPATH_OPS_SMTP_FROM: not accepted"),
+        ({"TLS": "ssl-canary"}, "^STEADYPATH_OPS_SMTP_TLS: not accepted; starttls, tls or none"),
+        ({"USER": "ops"}, "^STEADYPATH_OPS_SMTP_PASSWORD: is needed"),
+        ({"USER": "ops", "PASSWORD": "canary", "TLS": "none"}, "^STEADYPATH_OPS_SMTP_TLS: .*never goes in the clear"),
+        ({"CA": "canary"}, "^STEADYPATH_OPS_SMTP_CA: not accepted; certificates in PEM"),
+        ({"PORT": "0"}, "^STEADYPATH_OPS_SMTP_PORT: not accepted"),
+    ],
+)
+def test_a_mail_setting_that_cannot_work_is_named(change: dict[str, str], said: str) -> None:
+    env = {**MAIL, **{f"STEADYPATH_OPS_SMTP_{name}": value for name, value in change.items()}}
+    with pytest.raises(SettingsError, match=said) as refused:
+        Settings.from_env("notifier", env=env)
+    assert "canary" not in str(refused.value)
 
 
 def test_what_one_service_cannot_do_without_is_named() -> None:
