@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from shared.due import Ticker
 from shared.events.base import Event
-from shared.logs import bound
+from shared.logs import bound, log
 from shared.messaging.consumer import Consumer
 from shared.messaging.counts import Counts
 from shared.messaging.handling import Handling
@@ -87,10 +88,21 @@ def watched_handler(handler: HandlerOf, metrics: Metrics) -> HandlerOf:
     async def watched(unit: Unit, event: Event) -> None:
         if unit.cause is not None:
             metrics.event_lag.labels(event.topic).observe(max((unit.now - unit.cause.time).total_seconds(), 0.0))
-        with bound(correlation_id=unit.correlation_id, event_type=event.full_type):
+        with bound(event_type=event.full_type, **_ids(unit)):
             await handler(unit, event)
+            log.debug("event handled", topic=event.topic)
 
     return watched
+
+
+def _ids(unit: Unit) -> dict[str, UUID]:
+    """What a line of the log says of the event being handled."""
+    ids = {"correlation_id": unit.correlation_id}
+    if unit.cause is not None:
+        ids["event_id"] = unit.cause.id
+        if unit.cause.causation_id is not None:
+            ids["causation_id"] = unit.cause.causation_id
+    return ids
 
 
 def watched_fire(kind: str, fire: Fire, metrics: Metrics) -> Fire:

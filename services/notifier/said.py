@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
+from uuid import UUID
 
 from services.notifier.storage import messages
 from services.notifier.storage.messages import Message
@@ -16,6 +17,7 @@ from shared.events.messages import (
     MessageWithheldV1,
     WithheldReason,
 )
+from shared.logs import log
 from shared.messaging.unit import Unit
 
 M = TypeVar("M", bound=MessageEvent)
@@ -59,4 +61,13 @@ async def _say(unit: Unit, text: Message, model: type[M], nth: object = "", **va
             at=unit.now,
             **values,
         )
-        unit.emit(event, event_id=stable_id(each.id, event.type, nth), causation_id=each.cause_id)
+        said = stable_id(each.id, event.type, nth)
+        unit.emit(event, event_id=said, causation_id=each.cause_id, correlation_id=each.correlation_id)
+        _log(unit, event, each, said)
+
+
+def _log(unit: Unit, event: MessageEvent, text: Message, event_id: UUID) -> None:
+    """From event to text: whoever looks for a text finds the event that asked for it, and everything that came of it."""
+    ids: dict[str, Any] = {"event_id": event_id, "causation_id": text.cause_id}
+    ids["correlation_id"] = text.correlation_id or unit.correlation_of(event.key)
+    log("fate of a text", event_type=event.full_type, kind=text.kind, **ids)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.crypto import FieldCipher
 from shared.db import lock_keys
-from shared.events.base import Envelope, Event
+from shared.events.base import Envelope, Event, stable_id
 from shared.messaging import outbox, parking, work
 from shared.messaging.outbox import OutboxRow
 from shared.messaging.work import Planned, WorkItem
@@ -53,6 +53,7 @@ class Unit:
         self.service = service
         self.cipher = cipher
         self.cause = cause
+        self._begins = correlation_id is None and cause is None
         self.correlation_id: UUID = correlation_id or (cause.correlation_id if cause else uuid4())
         self.traceparent = traceparent or (cause.traceparent if cause else None)
         self.buffers = buffers if buffers is not None else Buffers()
@@ -61,15 +62,22 @@ class Unit:
         """Takes the patient lock of all the keys, in the one order everybody uses. Call it first, with all of them (rule 2)."""
         await lock_keys(self.conn, self.service, keys)
 
-    def emit(self, event: Event, *, event_id: UUID | None = None, causation_id: UUID | None = None) -> UUID:
+    def correlation_of(self, key: UUID) -> UUID:
+        """The correlation id of what is said about a key: the cause's or the command's; what begins here, for a batch of patients
+        (a fire, a pass), is a matter of its own for each."""
+        return stable_id(self.correlation_id, key) if self._begins else self.correlation_id
+
+    def emit(
+        self, event: Event, *, event_id: UUID | None = None, causation_id: UUID | None = None, correlation_id: UUID | None = None
+    ) -> UUID:
         """Says the event with this transaction. A deterministic id makes saying it twice a no-op; the default id is random.
-        `causation_id`: the event that led to it, where that is not the one being handled."""
+        `causation_id`, `correlation_id`: those of what led to it, where that is not what is being handled."""
         row = outbox.row_of(
             event,
             event_id=event_id or uuid4(),
             service=self.service,
             now=self.now,
-            correlation_id=self.correlation_id,
+            correlation_id=correlation_id or self.correlation_of(event.key),
             causation_id=causation_id or (self.cause.id if self.cause else None),
             traceparent=self.traceparent,
         )

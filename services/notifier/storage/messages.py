@@ -42,6 +42,7 @@ class Message:
     plan_version: int | None
     cause_id: UUID
     cause_type: str
+    correlation_id: UUID | None
     state: MessageState
     why: str | None
     waits_for: str | None
@@ -97,7 +98,8 @@ async def queue_or_reissue(unit: Unit, draft: MessageDraft) -> UUID | None:
     if known is None or (known.plan_version or 0) >= draft.plan_version:
         return None
     fresh = values_of(unit, draft)
-    kept = {name: fresh[name] for name in ("template", "params", "plan_version", "cause_id", "cause_type", "due_at")}
+    names = ("template", "params", "plan_version", "cause_id", "cause_type", "correlation_id", "due_at")
+    kept = {name: fresh[name] for name in names}
     same = update(message).where(message.c.id == known.id).values(**kept, useful_until=draft.useful_until)
     if known.state == "attempting":
         await unit.conn.execute(same)
@@ -138,6 +140,7 @@ def values_of(unit: Unit, draft: MessageDraft) -> dict[str, Any]:
         "contact_id": draft.contact_id,
         "params": dict(draft.params),
         "cause_id": draft.cause,
+        "correlation_id": unit.correlation_of(draft.contact_id),
         "due_at": draft.not_before,
         "created_at": unit.now,
         "changed_at": unit.now,

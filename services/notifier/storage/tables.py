@@ -62,6 +62,8 @@ message = Table(
     Column("plan_version", Integer),
     Column("cause_id", _id(), nullable=False),
     Column("cause_type", Text, nullable=False),
+    # Whoever learns its fate, in whatever process and however late, says it under the correlation id of what asked for it.
+    Column("correlation_id", _id()),
     Column("state", Text, nullable=False, server_default=text("'queued'")),
     # The gate's cell, or the provider's refusal.
     Column("why", Text),
