@@ -43,6 +43,11 @@ class Loop:
     def name(self) -> str:
         return self.work.name
 
+    @property
+    def roams(self) -> bool:
+        """Whether it looks for what no row tells: `roams = True` on the pass."""
+        return bool(getattr(self.work, "roams", False))
+
     def wake(self) -> None:
         self._woken.set()
 

@@ -5,7 +5,7 @@ be left out: a row that waits, a batch being handled, a command under way, an ev
 
 A step costs what there is to do: the passes that have something due are run, not all of them; and where this process has done
 nothing at all since its last quiet snapshot, that snapshot is given again without asking the database. Every pass is run at the
-first step, at the end of an advance, and once in a clinical day: some look for what no row tells them (the provider's list).
+first step and at the end of an advance; those that look for what no row tells them (the provider's list) once in a clinical day.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
-from sqlalchemy import Select, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.db import tables_of
+from shared.db import typed_sql
 from shared.health import Consumer
 from shared.http import commands
 from shared.http.security import requires
 from shared.identity import Caller
-from shared.messaging.knobs import Knobs
-from shared.messaging.memory import Memory
+from shared.messaging.memory import NEVER, Offsets
+from shared.messaging.memory_sql import ALL_THAT_WAITS
 
 if TYPE_CHECKING:
     from shared.loops import Loop, Loops
@@ -42,8 +40,10 @@ _LONGEST_WAIT = 0.25
 _LOOK_EVERY = 0.002
 #: Within so long (machine seconds) a driver that waits for quiet steps again; a driver that has gone leaves us to our loops.
 _NEXT_STEP = 1.0
-#: Every pass is run at least so often, clinical time.
-_ALL_AGAIN = timedelta(days=1)
+#: The passes of the house: when they have something to do stands in its rows.
+_IN_THE_ROWS = ("ticker", "relay", "ops")
+#: Passes that roam are run at least so often, clinical time.
+_ROAM_EVERY = timedelta(days=1)
 
 
 class Expected(BaseModel):
@@ -97,12 +97,11 @@ class Stepper:
         self._runtime = runtime
         self._loops = loops
         self._consumer = consumer
-        self._memory = Memory(runtime.engine, runtime.settings.service, uuid4(), Knobs())
         self._handled = handled
         self._one = asyncio.Lock()
         self._last: _Seen | None = None
-        self._all_at: datetime | None = None
-        self._rows_of = _rows_of(runtime.settings.service)
+        self._roamed_at: datetime | None = None
+        self._rows = typed_sql(runtime.settings.service, ALL_THAT_WAITS, columns=(("lasts", JSONB),))
 
     async def step(self, expected: Expected | None = None) -> Snapshot:
         async with self._one:
@@ -112,15 +111,21 @@ class Stepper:
                 with commands.acting_for(None):
                     return await self._step(expected or Expected())
             finally:
+                if self._consumer is not None:
+                    self._consumer.fetch(False)
                 self._loops.stepped(_NEXT_STEP)
 
     async def _step(self, expected: Expected) -> Snapshot:
         if self._consumer is not None:
             await self._consumer.reach(expected.published, _LONGEST_WAIT)
-        if expected.all or self._all_at is None or self._runtime.clock.now() - self._all_at >= _ALL_AGAIN:
-            self._all_at = self._runtime.clock.now()
+        now = self._runtime.clock.now()
+        if expected.all or self._roamed_at is None:
+            self._roamed_at = now
             await self._loops.until_idle(_LONGEST_STEP)
-        elif (same := self._unchanged()) is not None:
+        elif now - self._roamed_at >= _ROAM_EVERY:
+            self._roamed_at = now
+            await self._run([loop for loop in self._loops.all if loop.roams])
+        if not expected.all and (same := self._unchanged()) is not None:
             return same
         return await self._until_idle(monotonic() + _LONGEST_STEP)
 
@@ -155,7 +160,7 @@ class Stepper:
     async def _run_woken(self, end: float) -> None:
         """Runs the passes for which somebody has made work, until there is no such pass: cheaper than looking for it."""
         await self._let_land()
-        while monotonic() < end and (woken := [loop for loop in self._loops.all if loop.take_wake()]):
+        while monotonic() < end and (woken := [loop for loop in self._loops.all if loop.take_wake() and loop.name != "ticker"]):
             await self._run(woken)
 
     async def _let_land(self) -> None:
@@ -168,36 +173,33 @@ class Stepper:
         return (await self._look()).snapshot
 
     async def _look(self) -> _Seen:
-        """Counted in an order in which nothing can slip through: what is under way first and last; in between the rows, from
-        where work comes in (due work) to where it goes out (the outbox), so that what moves on meanwhile is met again."""
+        """Counted in an order in which nothing can slip through: what is under way first and last; in between the rows, those
+        of the house in one snapshot of the database, so that what moves on meanwhile is met again."""
         before, doings = self._in_flight(), self._doings()
         now = self._runtime.clock.now()
         async with self._runtime.reader.connect() as conn:
-            due, next_due, parked = await self._rows(conn, now)
-            instants = {"ticker": next_due} if next_due is not None else {}
-            for loop in self._loops.all:
-                # One that cannot say fails the step: left out, it would look as if it had nothing to do.
-                instant = None if loop.name == "ticker" else await loop.work.next_due()
-                if instant is not None:
-                    due += instant <= now
-                    instants[loop.name] = instant
-            unsent, lasts = await self._memory.standing(conn)
+            rows = (await conn.execute(self._rows, {"now": now, "never": NEVER})).one()
+        instants = {name: at for name, at in (("ticker", rows.next_due), ("ops", rows.next_notice)) if at is not None}
+        due = rows.due + (rows.next_notice is not None and rows.next_notice <= now)
+        for loop in self._loops.all:
+            # One that cannot say fails the step: left out, it would look as if it had nothing to do.
+            instant = None if loop.name in _IN_THE_ROWS else await loop.work.next_due()
+            if instant is not None:
+                due += instant <= now
+                instants[loop.name] = instant
+        lasts: Offsets = rows.lasts or {}
         snapshot = Snapshot(
             now=now,
             next_due=min(instants.values(), default=None),
             due=due,
-            unsent=unsent,
+            unsent=rows.waiting + (rows.repair_from is not None),
             in_flight=max(before, self._in_flight()),
-            parked=parked,
+            parked=rows.parked,
             published={f"{topic}:{partition}": last for topic, ends in lasts.items() for partition, last in ends.items()},
             consumed=self._positions(),
             work=self._loops.work() + self._handled() + self._runtime.commands_done,
         )
         return _Seen(snapshot, instants, doings)
-
-    async def _rows(self, conn: AsyncConnection, now: datetime) -> tuple[int, datetime | None, int]:
-        row = (await conn.execute(self._rows_of, {"now": now})).one()
-        return row[0], row[1], row[2] + row[3]
 
     def _positions(self) -> dict[str, int]:
         return self._consumer.positions() if self._consumer is not None else {}
@@ -210,20 +212,6 @@ class Stepper:
     def _in_flight(self) -> int:
         batch = self._consumer.in_flight() if self._consumer is not None else 0
         return self._loops.in_flight() + batch + self._runtime.commands_in_flight
-
-
-def _rows_of(service: str) -> Select[int, datetime | None, int, int]:
-    """Due work that is due, the next instant of what waits, and how much is parked: due work and events."""
-    tables = tables_of(service)
-    due, parked = tables.due_work, tables.parked
-    waiting = due.c.state == "waiting"
-    events = select(func.count()).select_from(parked).where(parked.c.state.in_(("parked", "behind")))
-    return select(
-        func.count().filter(waiting, due.c.due_at <= bindparam("now")),
-        func.min(due.c.due_at).filter(waiting),
-        func.count().filter(due.c.state == "parked"),
-        events.scalar_subquery(),
-    ).select_from(due)
 
 
 def router(stepper: Stepper) -> APIRouter:

@@ -37,6 +37,8 @@ class InboundPass:
     """One per process; two of them hear the same text once."""
 
     name = "inbound"
+    #: The provider's list may hold what nobody told us of.
+    roams = True
 
     def __init__(self, runtime: Runtime, provider: Provider) -> None:
         self._runtime = runtime

@@ -26,7 +26,8 @@ _HEADERS = ("headers", JSONB)
 _CHUNKS_A_WINDOW = 8
 #: More transactions than can begin while one runs (30 s at most): further above there is nobody to cross with.
 _TRANSACTION_SPAN = 1_000_000
-_NEVER = 2**62
+#: No row's number is so high.
+NEVER = 2**62
 
 
 class LeaseLost(SteadypathError):
@@ -252,7 +253,7 @@ class Memory:
     async def standing(self, conn: AsyncConnection) -> tuple[int, Offsets]:
         """How many events wait to be published, those of a repair under way included (and its markers, as one more), and the
         last offset that is ours, by topic and partition."""
-        row = (await conn.execute(self._sql(STANDING, _LASTS), {"never": _NEVER})).one()
+        row = (await conn.execute(self._sql(STANDING, _LASTS), {"never": NEVER})).one()
         return int(row.waiting) + (row.repair_from is not None), row.lasts or {}
 
     async def unsent(self, conn: AsyncConnection) -> int:

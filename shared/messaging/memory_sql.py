@@ -61,8 +61,7 @@ INSERT INTO ~relay_batch (epoch, repair, window_lo, window_hi, last_seq, complet
 SELECT epoch, :repair, :lo, :hi, :last_seq, :complete, :spans, :rows FROM held
 """
 
-#: What waits beyond the last chunk.
-STANDING = """
+_STANDING = """
 WITH at AS (
   SELECT l.lasts, l.repair_from,
     coalesce(CASE WHEN b.complete THEN b.window_hi ELSE b.window_lo END, l.repair_from, 0) AS lo,
@@ -75,6 +74,20 @@ SELECT at.lasts, at.repair_from, (
   SELECT count(*) FROM ~outbox AS o
   WHERE o.txid >= CAST(CAST(at.lo AS text) AS xid8)
     AND (o.txid >= CAST(CAST(at.hi AS text) AS xid8) OR o.seq > coalesce(at.after, :never))
-) AS waiting
+) AS waiting<more>
 FROM at
 """.replace("<last chunk>", _LAST_CHUNK)
+
+#: What waits beyond the last chunk.
+STANDING = _STANDING.replace("<more>", "")
+
+#: The same, with due work (what is due at :now, the next instant), what is parked, and the next notice to ops.
+ALL_THAT_WAITS = _STANDING.replace(
+    "<more>",
+    """,
+  (SELECT count(*) FROM ~due_work WHERE state = 'waiting' AND due_at <= :now) AS due,
+  (SELECT min(due_at) FROM ~due_work WHERE state = 'waiting') AS next_due,
+  (SELECT count(*) FROM ~due_work WHERE state = 'parked')
+    + (SELECT count(*) FROM ~parked WHERE state IN ('parked', 'behind')) AS parked,
+  (SELECT min(next_at) FROM ~ops_notice WHERE state = 'waiting') AS next_notice""",
+)
