@@ -42,7 +42,7 @@ def _data_key(path: Path) -> None:
     wanted = given("STEADYPATH_DATA_KEY")
     in_use = keep(path, wanted or base64.b64encode(secrets.token_bytes(32)).decode())
     if wanted is not None and wanted != in_use:
-        raise RefusedError("STEADYPATH_DATA_KEY: not the key that this stack's data are sealed with; take it out, or give that one")
+        raise RefusedError("STEADYPATH_DATA_KEY: this stack is sealed with another key: take it out, or give that one")
 
 
 def given(name: str) -> str | None:
