@@ -42,10 +42,12 @@ def metadata_for(service: str) -> MetaData:
     """The one MetaData of a service (schema = its name), with the shared tables in it; a service's storage adds its own."""
     from shared.house_tables import house_tables  # noqa: PLC0415  as below
     from shared.messaging.tables import core_tables  # noqa: PLC0415  tables need the naming above, not the other way round
+    from shared.restore.table import restore_table  # noqa: PLC0415  as above
 
     metadata = MetaData(schema=service, naming_convention=_NAMING)
     core_tables(metadata)
     house_tables(metadata)
+    restore_table(metadata)
     return metadata
 
 
