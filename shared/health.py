@@ -23,6 +23,7 @@ from shared.house_tables import house_tables
 from shared.logs import describe
 from shared.messaging.knobs import Knobs
 from shared.messaging.memory import Memory
+from shared.outbox_age import unsent
 
 if TYPE_CHECKING:
     from shared.loops import Loops
@@ -141,20 +142,13 @@ class Health:
 
     async def _outbox(self, conn: AsyncConnection) -> Check:
         """Facts that nobody hears are an outage, however well everything else is."""
-        count = await self._memory.unsent(conn)
-        age = await self._age_of_last(conn, count) if count and not self._runtime.settings.simulated else 0.0
+        found = await unsent(conn, self._memory, self._service, self._runtime.clock.now())
+        age = 0.0 if self._runtime.settings.simulated else found.age
         metrics = self._runtime.metrics
-        metrics.outbox_unsent.set(count)
+        metrics.outbox_unsent.set(found.count)
         metrics.outbox_age.set(age)
         limit: timedelta = default("shared", "outbox_age_unready")
-        return Check("outbox", age <= limit.total_seconds(), {"unsent": count, "oldest_seconds": round(age, 1)})
-
-    async def _age_of_last(self, conn: AsyncConnection, count: int) -> float:
-        """Seconds since the oldest of the last `count` events was said: those are the unsent ones."""
-        outbox = tables_of(self._service).outbox
-        last = select(outbox.c.created_at).order_by(outbox.c.seq.desc()).limit(count).subquery()
-        oldest: datetime | None = (await conn.execute(select(func.min(last.c.created_at)))).scalar_one()
-        return 0.0 if oldest is None else max((self._runtime.clock.now() - oldest).total_seconds(), 0.0)
+        return Check("outbox", age <= limit.total_seconds(), {"unsent": found.count, "oldest_seconds": round(age, 1)})
 
     async def _parked(self, conn: AsyncConnection) -> Check:
         tables = tables_of(self._service)
@@ -178,8 +172,9 @@ class Health:
         }
         row = (await conn.execute(select(*of.values()))).one()
         self._runtime.metrics.ops_waiting.set(row.waiting)
-        channel = "webhook" if self._runtime.settings.ops_webhook_url else "log"
-        return Check("ops", passed=True, detail={"channel": channel, "waiting": row.waiting, "given_up": row.given_up})
+        settings = self._runtime.settings
+        ways = [name for name, there in (("webhook", settings.ops_webhook_url), ("smtp", settings.ops_mail)) if there]
+        return Check("ops", passed=True, detail={"channels": ways or ["log"], "waiting": row.waiting, "given_up": row.given_up})
 
 
 def within_skew(seconds: float) -> bool:

@@ -231,4 +231,6 @@ class Process:
 
     async def _say_stuck(self, what: str) -> None:
         async with self.runtime.unit() as unit:
-            await ops_say(unit, "stuck", {"service": self._spec.name, "what": what})
+            # Started again and stuck again within the hour is the same thing to mend.
+            hour = unit.now.strftime("%Y-%m-%dT%H")
+            await ops_say(unit, "stuck", {"service": self._spec.name, "what": what}, dedup=f"{what}/{hour}")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from sqlalchemy import insert, select, text, update
@@ -18,8 +16,10 @@ from shared.events.base import stable_id
 from shared.house_tables import house_tables
 from shared.identity import clinic_id_of
 from shared.messaging.work import KEY_PARKED
-from shared.ops import OpsPass, ops_say
+from shared.ops import OpsPass, channels, ops_say
 from tests.integration.shared.conftest import START, House
+from tests.support import pager
+from tests.support.pager import Pager
 
 NOTE = "/scheduler/patients/p-1/note"
 CLINIC = clinic_id_of("clinic")
@@ -27,44 +27,14 @@ NOTICE = house_tables(metadata_for("scheduler")).ops_notice
 CORE = tables_of("scheduler")
 
 
-class Webhook(HTTPServer):
-    """Somebody's pager: answers what it is told to."""
-
-    answers: list[int]
-    got: list[dict[str, object]]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/page"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Webhook
-
-    def do_POST(self) -> None:
-        self.server.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        return
-
-
 @pytest.fixture
-def webhook() -> Iterator[Webhook]:
-    with Webhook(("127.0.0.1", 0), Answer) as server:
-        server.answers, server.got = [], []
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+def webhook() -> Iterator[Pager]:
+    with pager.paging() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
-def paging(house: House, webhook: Webhook) -> OpsPass:
-    work = OpsPass(house.runtime)
-    work._url = webhook.url
-    return work
+def paging(house: House, webhook: Pager) -> OpsPass:
+    return OpsPass(house.runtime, channels=[channels.Webhook(webhook.url)])
 
 
 async def states(house: House) -> list[tuple[str, int]]:
@@ -80,19 +50,19 @@ async def park_due_work(house: House, ref: str = "stuck") -> None:
         await conn.execute(update(CORE.due_work).values(state="parked", error="ValueError", attempts=4))
 
 
-async def test_a_notice_is_delivered_once_however_often_it_is_said(house: House, webhook: Webhook) -> None:
+async def test_a_notice_is_delivered_once_however_often_it_is_said(house: House, webhook: Pager) -> None:
     for _ in range(2):
         async with house.runtime.unit() as unit:
-            await ops_say(unit, "channel-incident", {"state": "opened"}, dedup="incident-1")
+            await ops_say(unit, "channel-down", {"state": "opened"}, dedup="incident-1")
     work = paging(house, webhook)
     assert await work.run(START) == 1
     assert await work.run(START) == 0
     [said] = webhook.got
-    assert (said["service"], said["kind"], said["details"]) == ("scheduler", "channel-incident", {"state": "opened"})
+    assert (said["service"], said["kind"], said["details"]) == ("scheduler", "channel-down", {"state": "opened"})
     assert await states(house) == [("delivered", 1)]
 
 
-async def test_a_notice_of_a_transaction_that_failed_is_none(house: House, webhook: Webhook) -> None:
+async def test_a_notice_of_a_transaction_that_failed_is_none(house: House, webhook: Pager) -> None:
     async def fail() -> None:
         async with house.runtime.unit() as unit:
             await ops_say(unit, "stuck")
@@ -103,7 +73,7 @@ async def test_a_notice_of_a_transaction_that_failed_is_none(house: House, webho
     assert await paging(house, webhook).run(START) == 0
 
 
-async def test_a_refusing_webhook_is_tried_again_later_and_given_up_at_last(house: House, webhook: Webhook) -> None:
+async def test_a_refusing_webhook_is_tried_again_later_and_given_up_at_last(house: House, webhook: Pager) -> None:
     webhook.answers = [500] * 20
     work = paging(house, webhook)
     async with house.runtime.unit() as unit:
@@ -120,33 +90,34 @@ async def test_a_refusing_webhook_is_tried_again_later_and_given_up_at_last(hous
     assert await states(house) == [("given-up", 8)]
 
 
-async def test_a_notice_in_another_processs_hands_is_left_to_it_until_its_lease_ends(house: House, webhook: Webhook) -> None:
+async def test_a_notice_in_another_processs_hands_is_left_to_it_until_its_lease_ends(house: House, webhook: Pager) -> None:
     """The other one died between taking it and the webhook's answer."""
     async with house.runtime.unit() as unit:
         await ops_say(unit, "stuck")
-    assert len(await paging(house, webhook)._claim(START)) == 1
+    assert len(await paging(house, webhook)._delivery._claim(START)) == 1
     work = paging(house, webhook)
     assert await work.run(START) == 0
     assert await work.run(START + timedelta(seconds=31)) == 1
     assert len(webhook.got) == 1
 
 
-async def test_an_unreachable_webhook_fails_nothing_else(house: House, webhook: Webhook) -> None:
-    work = OpsPass(house.runtime)
-    work._url = "http://127.0.0.1:1/nobody"
+async def test_an_unreachable_webhook_fails_nothing_else(house: House, webhook: Pager) -> None:
+    work = OpsPass(house.runtime, channels=[channels.Webhook("http://127.0.0.1:1/nobody")])
     async with house.runtime.unit() as unit:
         await ops_say(unit, "stuck")
     assert await work.run(START) == 1
     assert await states(house) == [("waiting", 1)]
 
 
-async def test_ops_hears_of_parked_work_without_anybody_saying_so(house: House, webhook: Webhook) -> None:
+async def test_ops_hears_of_parked_work_without_anybody_saying_so(house: House, webhook: Pager) -> None:
     await park_due_work(house)
     work = paging(house, webhook)
     assert await work.run(START) == 2
     assert await work.run(START) == 0
     [said] = webhook.got
-    assert (said["kind"], said["details"]) == ("key-parked", {"what": "due-work", "type": "toy", "error": "ValueError"})
+    [shown] = (await house.http.get("/scheduler/parked")).json()
+    details = {"what": "due-work", "type": "toy", "error": "ValueError", "id": shown["event_id"]}
+    assert (said["kind"], said["details"]) == ("key-parked", details)
     assert "p-9" not in json.dumps(said)
 
 
@@ -283,14 +254,13 @@ def test_clocks_may_differ_by_two_seconds_and_no_more() -> None:
     assert not health.within_skew(-2.1)
 
 
-async def test_the_clinic_hears_within_the_hour_of_a_key_that_still_waits(house: House, webhook: Webhook) -> None:
+async def test_the_clinic_hears_within_the_hour_of_a_key_that_still_waits(house: House, webhook: Pager) -> None:
     """Where the service has a fire for it; what cannot be told itself is not told of again."""
     async with house.runtime.unit() as unit:
         key = stable_id(CLINIC, "patient", "p-9")
         await unit.plan_work(KEY_PARKED, "told", unit.now, key=key, clinic_id=CLINIC)
     await park_due_work(house)
-    work = OpsPass(house.runtime, tells_clinic=True)
-    work._url = webhook.url
+    work = OpsPass(house.runtime, tells_clinic=True, channels=[channels.Webhook(webhook.url)])
     await work.run(START)
     async with house.runtime.engine.connect() as conn:
         wanted = select(CORE.due_work).where(CORE.due_work.c.state == "waiting")
