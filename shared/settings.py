@@ -55,6 +55,8 @@ class Settings:
     public_base_url: str | None = None
     ops_webhook_url: str | None = field(default=None, repr=False)
     ops_mail: MailSettings | None = None
+    #: Where traces go (OTLP over HTTP); None: there are none.
+    otlp_endpoint: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -80,6 +82,7 @@ class Settings:
             public_base_url=read.optional("PUBLIC_BASE_URL", _http_url),
             ops_webhook_url=read.optional("OPS_WEBHOOK_URL", _webhook_url),
             ops_mail=mail_from(read, _secret, _port),
+            otlp_endpoint=read.optional("OTLP_ENDPOINT", _http_url),
             log_level=read.given("LOG_LEVEL", _level, "info"),
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from shared import tracing
 from shared.due import Ticker
 from shared.events.base import Event
 from shared.logs import bound, log
@@ -111,6 +112,7 @@ def watched_fire(kind: str, fire: Fire, metrics: Metrics) -> Fire:
     async def watched(unit: Unit, items: Sequence[WorkItem]) -> None:
         for item in items:
             metrics.due_lateness.labels(kind).observe(max((unit.now - item.due_at).total_seconds(), 0.0))
-        await fire(unit, items)
+        with tracing.fire(kind, unit.correlation_id, len(items)):
+            await fire(unit, items)
 
     return watched

@@ -19,6 +19,7 @@ from services.notifier.lastgate import Gate
 from services.notifier.storage import attempts, messages
 from services.notifier.storage.attempts import Letter
 from services.notifier.twilio_client import Provider
+from shared import tracing
 from shared.defaults import default
 from shared.messaging.unit import Unit
 from shared.runtime import Runtime
@@ -104,7 +105,9 @@ class Sender:
 
     async def _deliver(self, letter: Letter, committed_at: float) -> None:
         """The request and the record of what it came to. A record that fails leaves the row to its lease: doubt, not silence."""
-        outcome = await self._provider.send(letter, committed_at=committed_at)
+        with tracing.sending(letter.kind, letter.correlation_id, letter.cause_id) as span:
+            outcome = await self._provider.send(letter, committed_at=committed_at)
+            span.set(outcome=outcome.kind)
         try:
             async with self._runtime.unit() as unit:
                 await unit.lock(*letter.lock_keys)

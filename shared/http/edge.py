@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import tracing
 from shared.defaults import default
 from shared.http import commands
 from shared.http.commands import Command, DoneBefore
@@ -43,11 +44,12 @@ class Edge:
         correlation_id = uuid4()
         answer = _Answer(send, correlation_id)
         started = perf_counter()
-        with bound(correlation_id=correlation_id):
+        with bound(correlation_id=correlation_id), _traced(scope, correlation_id) as span:
             try:
                 await self._serve(scope, receive, answer, correlation_id)
             finally:
                 self._account(scope, answer, perf_counter() - started)
+                span.set(method=scope["method"].lower(), route=route_of(scope), status=answer.status)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, correlation_id: UUID) -> None:
         try:
@@ -104,6 +106,12 @@ class Edge:
             metrics.replayed.inc()
         level: Level = "debug" if route in _QUIET_ROUTES else "info"
         log("request", level=level, method=method.lower(), route=route, status=answer.status, seconds=round(seconds, 4))
+
+
+def _traced(scope: Scope, correlation_id: UUID) -> tracing.Span:
+    """What may cause an event. A step of simulated time causes them all, and has a trace for none."""
+    causes = scope["method"] in commands.METHODS and not scope["path"].endswith("/simulation/step")
+    return tracing.request(scope["method"], correlation_id) if causes else tracing.untraced()
 
 
 class _Answer:

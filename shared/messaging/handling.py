@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared import tracing
 from shared.clock import Clock
 from shared.crypto import FieldCipher
 from shared.db import lock_keys
@@ -45,15 +46,19 @@ class Handling:
         if not events:
             return
         buffers, seen = Buffers(), Counts()
+        with tracing.delivered(events):
+            await self._in_one(events, buffers, seen)
+        self._count(seen)
+        for name in buffers.wakes:
+            self.wake(name)
+
+    async def _in_one(self, events: Sequence[Arrived], buffers: Buffers, seen: Counts) -> None:
         async with self.engine.begin() as conn:
             # The locks first: they come before the transaction writes anything, so that per key the order of transaction ids,
             # of seq and of commits is one and the same; and before any row lock, so that tick and delivery never deadlock.
             await lock_keys(conn, self.service, [each.key for each in events])
             await self._in_order(conn, events, buffers, seen)
             await self.unit(conn, buffers).flush()
-        self._count(seen)
-        for name in buffers.wakes:
-            self.wake(name)
 
     async def _in_order(self, conn: AsyncConnection, events: Sequence[Arrived], buffers: Buffers, seen: Counts) -> None:
         fresh = await inbox.enter(conn, self.service, [each.event_id for each in events])
@@ -69,7 +74,8 @@ class Handling:
                 await parking.park(conn, self.service, each, now=self.clock.now(), error=None, attempts=0)
                 seen.parked_behind += 1
             else:
-                await self.call(conn, each.envelope, each.event, buffers, seen)
+                with tracing.handling(each):
+                    await self.call(conn, each.envelope, each.event, buffers, seen)
 
     def unit(self, conn: AsyncConnection, buffers: Buffers, cause: Envelope | None = None) -> Unit:
         """A unit over the transaction; its owner flushes the buffers before the commit."""

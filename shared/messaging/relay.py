@@ -15,6 +15,7 @@ from faststream.kafka import KafkaBroker
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared import tracing
 from shared.logs import log
 from shared.messaging import codec, confirm, repair
 from shared.messaging.broker import publishing_broker
@@ -127,7 +128,8 @@ class Relay:
         self._lease, rows, position = step.lease, step.rows, step.position
         if not rows and position.hi is None:
             return 0, False
-        spans = await self._publish([self._wire(row, step.lease.repair) for row in rows])
+        with tracing.published(rows):
+            spans = await self._publish([self._wire(row, step.lease.repair) for row in rows])
         complete = len(rows) < self._knobs.chunk
         last_seq = rows[-1].seq if rows else position.last_seq
         await self._remember(Chunk(position, step.hi, last_seq, complete, len(rows), spans), step.lease)

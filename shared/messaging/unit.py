@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared import tracing
 from shared.crypto import FieldCipher
 from shared.db import lock_keys
 from shared.events.base import Envelope, Event, stable_id
@@ -31,6 +32,7 @@ class Buffers:
     events: list[OutboxRow] = field(default_factory=list)
     work: dict[tuple[str, str], Planned | None] = field(default_factory=dict)
     wakes: set[str] = field(default_factory=set)
+    spans: list[tracing.Unended] = field(default_factory=list)
 
 
 class Unit:
@@ -72,14 +74,16 @@ class Unit:
     ) -> UUID:
         """Says the event with this transaction. A deterministic id makes saying it twice a no-op; the default id is random.
         `causation_id`, `correlation_id`: those of what led to it, where that is not what is being handled."""
+        event_id, correlation_id = event_id or uuid4(), correlation_id or self.correlation_of(event.key)
+        causation_id = causation_id or (self.cause.id if self.cause else None)
         row = outbox.row_of(
             event,
-            event_id=event_id or uuid4(),
+            event_id=event_id,
             service=self.service,
             now=self.now,
-            correlation_id=correlation_id or self.correlation_of(event.key),
-            causation_id=causation_id or (self.cause.id if self.cause else None),
-            traceparent=self.traceparent,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            traceparent=tracing.said(self.buffers.spans, event, event_id, correlation_id, causation_id) or self.traceparent,
         )
         self.buffers.events.append(row)
         self.buffers.wakes.add("relay")
@@ -111,6 +115,7 @@ class Unit:
         await work.write(self.conn, self.service, self.buffers.work)
         self.buffers.events.clear()
         self.buffers.work.clear()
+        tracing.written(self.buffers.spans)
 
 
 #: One event, one handler.

@@ -37,6 +37,9 @@ class Letter:
     sender: str
     body: str
     validity_seconds: int
+    kind: str
+    cause_id: UUID
+    correlation_id: UUID | None
 
     def __repr__(self) -> str:
         return f"Letter(attempt_id={self.attempt_id})"
@@ -93,7 +96,8 @@ async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, ow
     values |= {"started_at": unit.now, "valid_until": valid_until, "owner": owner}
     await unit.conn.execute(attempt.insert().values(**values, lease_until_machine=func.clock_timestamp() + _LEASE))
     validity = max(1, int((valid_until - unit.now).total_seconds()))
-    return Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity)
+    said = (text.kind, text.cause_id, text.correlation_id)
+    return Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity, *said)
 
 
 async def get(unit: Unit, wanted: UUID, *, lock: bool = False) -> Attempt | None:
