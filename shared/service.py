@@ -23,7 +23,7 @@ import uvicorn
 from fastapi import APIRouter
 from sqlalchemy import MetaData
 
-from shared import logs, simulation
+from shared import logs, simulation, tracing
 from shared.health import Health
 from shared.http import desk, keys
 from shared.http.app import create_app
@@ -86,7 +86,10 @@ def run(spec: ServiceSpec, argv: Sequence[str] | None = None) -> None:
     except SettingsError as error:
         sys.exit(f"error: {error}")
     logs.configure(spec.name, role, settings.log_level)
-    sys.exit(asyncio.run(Process(spec, settings, listening).main()))
+    tracing.configure(settings)
+    code = asyncio.run(Process(spec, settings, listening).main())
+    tracing.close()
+    sys.exit(code)
 
 
 def _listen(settings: Settings) -> socket.socket:
