@@ -7,7 +7,7 @@ clock is no outage.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -71,10 +71,15 @@ class Report:
         return {"ready": self.ready, "checks": {check.name: {"ok": check.passed, **check.detail} for check in self.checks}}
 
 
+#: A check of one service's own, on the same connection as the others.
+OwnCheck = Callable[[AsyncConnection], Awaitable[Check]]
+
+
 class Health:
     """Asks, at the moment of the question, everything that the process depends on."""
 
-    def __init__(self, runtime: Runtime, loops: Loops, consumer: Consumer | None) -> None:
+    def __init__(self, runtime: Runtime, loops: Loops, consumer: Consumer | None, own: Sequence[OwnCheck] = ()) -> None:
+        self._own = own
         self._runtime = runtime
         self._loops = loops
         self._consumer = consumer
@@ -127,6 +132,7 @@ class Health:
         checks = [Check("database", passed=True), await self._clock(conn)]
         if self.serving:
             checks += [await self._outbox(conn), await self._parked(conn), await self._ops(conn)]
+            checks += [await own(conn) for own in self._own]
         return checks
 
     async def _clock(self, conn: AsyncConnection) -> Check:

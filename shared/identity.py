@@ -39,6 +39,8 @@ class Caller:
     name: str
     #: The care-team member whose key it is, where it was registered for one.
     person_id: UUID | None = None
+    #: The installation's first key (STEADYPATH_KEY): what concerns every clinic is its bearer's alone (decision 0201).
+    operator: bool = False
 
 
 def new_key() -> str:
@@ -64,12 +66,14 @@ async def find_caller(conn: AsyncConnection, service: str, key: str) -> Caller |
     """The bearer of a live key, or None. A revoked key stops working with the revocation's commit."""
     table = house_tables(metadata_for(service)).api_key
     row = (await conn.execute(select(table).where(table.c.sha256 == hash_of(key), table.c.revoked_at.is_(None)))).first()
-    return None if row is None else Caller(row.clinic_id, row.key_id, frozenset(row.roles), row.label, row.person_id)
+    return (
+        None if row is None else Caller(row.clinic_id, row.key_id, frozenset(row.roles), row.label, row.person_id, row.bootstrap)
+    )
 
 
 def first_caller(clinic: str, key: str) -> Caller:
     """The bearer of the first key, as `bootstrap` stores it."""
-    return Caller(clinic_id_of(clinic), key_id_of(hash_of(key)), frozenset(ROLES), BOOTSTRAP_LABEL)
+    return Caller(clinic_id_of(clinic), key_id_of(hash_of(key)), frozenset(ROLES), BOOTSTRAP_LABEL, operator=True)
 
 
 async def bootstrap(conn: AsyncConnection, service: str, clinic_id: UUID, key: str, now: datetime) -> None:

@@ -24,7 +24,7 @@ from fastapi import APIRouter
 from sqlalchemy import MetaData
 
 from shared import logs, simulation, tracing
-from shared.health import Health
+from shared.health import Health, OwnCheck
 from shared.http import desk, keys
 from shared.http.app import create_app
 from shared.logs import log
@@ -53,6 +53,10 @@ def _no_passes(_runtime: Runtime) -> Sequence[Pass]:
     return ()
 
 
+def _no_checks(_runtime: Runtime) -> Sequence[OwnCheck]:
+    return ()
+
+
 def _no_alarm() -> str | None:
     return None
 
@@ -70,6 +74,8 @@ class ServiceSpec:
     on_start: Callable[[Runtime], Awaitable[None]] | None = None
     #: Optional settings that this service cannot do without, by field of `Settings`.
     needs: Sequence[str] = ()
+    #: What this service shows at /readyz beside what all of them do.
+    checks: Callable[[Runtime], Sequence[OwnCheck]] = _no_checks
     #: Static pages at the root of the origin (the care board).
     pages: Callable[[], APIRouter] | None = None
 
@@ -127,7 +133,7 @@ class Process:
         self._loops = Loops(passes, self.runtime.clock, self.runtime.metrics, simulated=settings.simulated)
         self.runtime.wakes(self._loops.wake)
         self._consumer = self._worker.consumer if self._worker else None
-        self._health = Health(self.runtime, self._loops, self._consumer)
+        self._health = Health(self.runtime, self._loops, self._consumer, spec.checks(self.runtime))
         self._server = _Server(self._config())
 
     def _ops_pass(self) -> OpsPass:

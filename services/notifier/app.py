@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.notifier import callbacks, inbound, switch
+from services.notifier import callbacks, inbound
 from services.notifier.domain.templates import load
 from services.notifier.handlers import adherence, crisis, due, parked, plans
-from services.notifier.http import bulk, clinic, contacts, messages
+from services.notifier.http import bulk, clinic, contacts, messages, switch
 from services.notifier.inbound_poll import InboundPass
 from services.notifier.reconcile import Reconciler
 from services.notifier.sender import Sender
 from services.notifier.storage import METADATA, SERVICE
+from services.notifier.switch import FIRES as SWITCH_FIRES
 from services.notifier.twilio_client import Provider
 from services.notifier.webhook import Webhooks
 from shared.messaging.unit import Handlers, Pass
@@ -42,9 +43,10 @@ def passes(runtime: Runtime) -> Sequence[Pass]:
 SPEC = ServiceSpec(
     name=SERVICE,
     handlers=HANDLERS,
-    fires={**crisis.FIRES, **parked.FIRES},
+    fires={**crisis.FIRES, **parked.FIRES, **SWITCH_FIRES},
     tables=METADATA,
     router=router,
     passes=passes,
+    checks=switch.checks,
     needs=("twilio_account_sid", "twilio_auth_token", "public_base_url"),
 )

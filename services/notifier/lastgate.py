@@ -104,9 +104,8 @@ class Gate:
         why: WithheldReason = verdict.why or "too-late"
         await _withhold(unit, text, why, expired=verdict.action == "expire")
         if verdict.ops:
-            await ops_say(
-                unit, f"text-withheld-{why}", {"kind": text.kind, "severity": situation.severity}, dedup=f"{text.id}/{text.epoch}"
-            )
+            told = {"kind": text.kind, "severity": situation.severity, "alert": str(text.alert_id or "none")}
+            await ops_say(unit, f"text-withheld-{why}", told, dedup=f"{text.id}/{text.epoch}", clinic_id=text.clinic_id)
 
 
 def _useful_until(text: Message, facts: ContactFacts) -> datetime:

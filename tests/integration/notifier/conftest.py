@@ -15,7 +15,7 @@ import httpx
 import pytest
 import uvicorn
 
-from services.notifier.app import router
+from services.notifier.app import SPEC, router
 from services.notifier.twilio_client import Provider
 from shared.clock import ClockPage
 from shared.health import Health
@@ -103,7 +103,7 @@ async def bench(simulator: Place) -> AsyncIterator[Bench]:
 
 def web(runtime: Runtime, port: int) -> uvicorn.Server:
     """The notifier's HTTP surface, over real HTTP."""
-    health = Health(runtime, Loops([], runtime.clock, runtime.metrics, simulated=True), None)
+    health = Health(runtime, Loops([], runtime.clock, runtime.metrics, simulated=True), None, SPEC.checks(runtime))
     health.starting = None
     app = create_app(runtime, health, [router(runtime)])
     return uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))

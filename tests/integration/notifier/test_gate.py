@@ -5,11 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from services.notifier import switch
-from services.notifier.switch import SwitchIn
-from shared.identity import Caller
-from tests.integration.notifier.bench import CLINIC, Bench
-from tests.integration.notifier.texts_out import NIGHT, OPENING, advance, alert, asks, check_in, raised, status
+from tests.integration.notifier.bench import Bench
+from tests.integration.notifier.texts_out import NIGHT, OPENING, advance, asks, check_in, status
 
 
 async def test_a_check_in_at_night_waits_for_nine_local(bench: Bench) -> None:
@@ -75,23 +72,6 @@ async def test_the_fuse_blows_at_twice_the_plans_own_day_and_ops_hears(bench: Be
     await bench.settle()
     assert len(await bench.phone_of(patient)) == 4
     assert [each["why"] for each in await bench.said("message-withheld")] == ["fuse", "fuse"]
-
-
-def ops_caller() -> Caller:
-    return Caller(clinic_id=CLINIC, key_id=uuid4(), roles=frozenset({"ops"}), name="ops")
-
-
-async def test_the_switch_withholds_all_but_a_crisis(bench: Bench) -> None:
-    patient, nurse = await bench.patient(), await bench.staff()
-    async with bench.runtime.unit() as unit:
-        await switch.put(unit, ops_caller(), SwitchIn(sending="off", reason="wrong texts"))
-    dose = bench.dose(patient)
-    await bench.hear(dose)
-    await bench.hear(raised(patient, alert(bench, patient, nurse, severity="crisis", kind="crisis")))
-    await bench.settle()
-    assert await status(bench, dose) == ("withheld", "switched-off")
-    assert await bench.phone_of(patient) == []
-    assert len(await bench.phone_of(nurse)) == 1
 
 
 async def test_a_welcome_goes_once_when_consent_and_plan_are_there(bench: Bench) -> None:

@@ -11,7 +11,6 @@ import pytest
 from services.notifier import enrolment, newcomers, switch
 from services.notifier.http.bodies import Consent, PatientBody
 from services.notifier.storage import contact_rows, wishes
-from services.notifier.switch import SwitchIn
 from shared.http import Caller
 from shared.messaging.unit import Unit
 from tests.integration.notifier.bench import CLINIC, Bench, Someone
@@ -63,11 +62,11 @@ async def reinstate(unit: Unit, who: Someone) -> object:
 
 
 async def switch_off(unit: Unit, who: Someone) -> object:
-    return await switch.put(unit, OPS, SwitchIn(sending="off", reason="wrong texts"))
+    return await switch.turn(unit, OPS, CLINIC, "off")
 
 
 async def switch_on(unit: Unit, who: Someone) -> object:
-    return await switch.put(unit, OPS, SwitchIn(sending="on", reason="mended"))
+    return await switch.turn(unit, OPS, CLINIC, "on")
 
 
 async def does(bench: Bench, change: Change, who: Someone) -> None:
