@@ -69,6 +69,10 @@ class _Ids(RandomIdGenerator):
         self.trace: int | None = None
         self.span: int | None = None
 
+    def is_trace_id_random(self) -> bool:
+        """W3C's flag: six bits of a UUID are fixed, and a sampler that relies on them would be biased."""
+        return False
+
     def generate_trace_id(self) -> int:
         return self.trace or super().generate_trace_id()
 
