@@ -241,4 +241,4 @@ async def _find_parked(unit: Unit, wanted: UUID) -> tuple[str, str]:
     raise DomainError("event_id", "no due work is parked under this id", status=404)
 
 
-__all__ = ["BATCH", "Fire", "Fires", "Ticker", "WorkItem", "discard_work", "parked_work", "replay_work"]
+__all__ = ["BATCH", "Fire", "Fires", "ParkedWork", "Ticker", "WorkItem", "discard_work", "parked_work", "replay_work"]

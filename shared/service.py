@@ -25,7 +25,7 @@ from sqlalchemy import MetaData
 
 from shared import logs, simulation, tracing
 from shared.health import Health, OwnCheck
-from shared.http import desk, keys
+from shared.http import desk, keys, ops
 from shared.http.app import create_app
 from shared.logs import log
 from shared.loops import Loops
@@ -154,7 +154,12 @@ class Process:
         runtime = self.runtime
         routers = []
         if runtime.settings.role != "worker":
-            routers += [keys.router(runtime), desk.router(runtime, self._handling), self._spec.router(runtime)]
+            routers += [
+                keys.router(runtime),
+                ops.router(runtime),
+                desk.router(runtime, self._handling),
+                self._spec.router(runtime),
+            ]
         if self._worker is not None and runtime.settings.simulated:
             stepper = simulation.Stepper(runtime, self._loops, self._consumer, handled=self._worker.consumer.handled)
             routers.append(simulation.router(stepper))

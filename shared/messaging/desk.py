@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import lock_keys, tables_of
@@ -53,6 +53,27 @@ class Desk:
             query = query.where((of.clinic_id == clinic_id) | of.clinic_id.is_(None))
         async with self._handling.engine.connect() as conn:
             return [_shown(row) for row in await conn.execute(query)]
+
+    async def one(self, event_id: UUID, clinic_id: UUID | None = None) -> ParkedEvent:
+        """One that is open. Raises as `replay`."""
+        return _shown(await self._find(event_id, clinic_id))
+
+    async def key_of(self, event_id: UUID, clinic_id: UUID | None = None) -> UUID:
+        """The key that it parks. Raises as `replay`."""
+        return (await self.one(event_id, clinic_id)).key
+
+    async def head_of(self, key: UUID) -> UUID | None:
+        """The event of this key that has to be decided on next; None where none is open."""
+        async with self._handling.engine.connect() as conn:
+            row = (await conn.execute(self._first_open(key))).first()
+        return None if row is None else row.event_id
+
+    async def count_of(self, key: UUID) -> int:
+        """How many events of this key are open."""
+        of = self._parked.c
+        query = select(func.count()).select_from(self._parked).where(of.key == key, of.state.in_(OPEN))
+        async with self._handling.engine.connect() as conn:
+            return int((await conn.execute(query)).scalar_one())
 
     async def replay(self, event_id: UUID, *, author: str, reason: str, clinic_id: UUID | None = None) -> int:
         """Handles the head of its key again, then those behind it in order, each in its own transaction; how many succeeded.

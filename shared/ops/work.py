@@ -103,7 +103,7 @@ class OpsPass:
             await unit.lock(*{row.key for row in unsaid})
             for row in unsaid:
                 details = {"what": row.what, "type": _plain(row.type), "error": _plain(row.error), "id": str(_id_at_desk(row))}
-                await ops_say(unit, "key-parked", details, dedup=row.ref)
+                await ops_say(unit, "key-parked", details, dedup=row.ref, clinic_id=row.clinic_id)
                 # A record that nobody could read names no clinic; a telling that failed is not told of by another.
                 if self._tells_clinic and row.clinic_id is not None and row.type != KEY_PARKED:
                     at = unit.now + default("shared", "ops_clinic_within") / 2

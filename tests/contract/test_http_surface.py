@@ -14,7 +14,7 @@ import pytest
 
 from shared.events.registry import SERVICES
 from shared.health import Health
-from shared.http import desk, keys
+from shared.http import desk, keys, ops
 from shared.http.app import create_app
 from shared.loops import Loops
 from shared.messaging.counts import Counts
@@ -43,7 +43,12 @@ async def document_of(service: str) -> dict[str, Any]:
     runtime = Runtime(Settings.from_env(service, "web", ENV))
     health = Health(runtime, Loops((), runtime.clock, runtime.metrics, simulated=False), None)
     health.starting = None
-    routers = [keys.router(runtime), desk.router(runtime, handling_of(runtime, spec.handlers, Counts())), spec.router(runtime)]
+    routers = [
+        keys.router(runtime),
+        ops.router(runtime),
+        desk.router(runtime, handling_of(runtime, spec.handlers, Counts())),
+        spec.router(runtime),
+    ]
     app = create_app(runtime, health, routers)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as http:
         answer = await http.get(f"/{service}/openapi.json")

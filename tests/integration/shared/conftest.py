@@ -20,7 +20,7 @@ import pytest
 from shared import simulation
 from shared.clock import ClockPage
 from shared.health import Health
-from shared.http import desk, keys
+from shared.http import desk, keys, ops
 from shared.http.app import create_app
 from shared.loops import Loops
 from shared.messaging.counts import Counts
@@ -89,7 +89,13 @@ async def house(empty_database: Database, address: str, environment: dict[str, s
     health.starting = None
     await bootstrap_key(runtime)
     stepper = simulation.Stepper(runtime, loops, None, handled=lambda: 0)
-    routers = [keys.router(runtime), desk.router(runtime, handling), spec.router(runtime), simulation.router(stepper)]
+    routers = [
+        keys.router(runtime),
+        ops.router(runtime),
+        desk.router(runtime, handling),
+        spec.router(runtime),
+        simulation.router(stepper),
+    ]
     app = create_app(runtime, health, routers)
     assert isinstance(runtime.clock, ClockPage)
     async with httpx.AsyncClient(

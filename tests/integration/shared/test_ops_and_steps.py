@@ -127,7 +127,7 @@ async def test_the_desk_shows_replays_and_discards_parked_work(house: House) -> 
     assert (shown["what"], shown["type"], shown["error"]) == ("due-work", "toy", "ValueError")
     desk = f"/scheduler/parked/{shown['event_id']}"
     assert (await house.http.post(f"{desk}/replay", json={"reason": ""})).status_code == 422
-    assert (await house.http.post(f"{desk}/replay", json={"reason": "fixed"})).json()["outcome"] == "replayed"
+    assert (await house.http.post(f"{desk}/replay", json={"reason": "fixed"})).json()["outcome"] == "scheduled"
     assert (await house.http.get("/scheduler/parked")).json() == []
     snapshot = (await house.http.post("/scheduler/simulation/step")).json()
     assert (snapshot["due"], snapshot["unsent"]) == (0, 1), "the work has been fired"
