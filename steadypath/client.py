@@ -15,11 +15,12 @@ TIMEOUT_SECONDS = 90.0
 
 
 class ProblemError(CommandError):
-    """The service refused (problem+json). `status` is HTTP's."""
+    """The service refused (problem+json). `status` is HTTP's, `detail` what it said without the place."""
 
-    def __init__(self, status: int, line: str) -> None:
+    def __init__(self, status: int, line: str, detail: str = "") -> None:
         super().__init__(line)
         self.status = status
+        self.detail = detail or line
 
 
 class Client:
@@ -54,7 +55,8 @@ class Client:
                 content = response.read()
         except urllib.error.HTTPError as error:
             with error:
-                raise ProblemError(error.code, f"{method} {path}: {_said(error.code, error.read())}") from None
+                content = error.read()
+                raise ProblemError(error.code, f"{method} {path}: {_said(error.code, content)}", _detail(content)) from None
         except (urllib.error.URLError, HTTPException, OSError) as error:
             raise CommandError(
                 f"{self._running.origin} does not answer ({_reason(error)}): is `steadypath up` running there?"
@@ -74,3 +76,10 @@ def _said(status: int, content: bytes) -> str:
         return ": ".join(part for part in parts if part) + accepted
     except (ValueError, AttributeError):
         return f"HTTP {status}"
+
+
+def _detail(content: bytes) -> str:
+    try:
+        return str(json.loads(content).get("detail") or "")
+    except (ValueError, AttributeError):
+        return ""

@@ -5,40 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import aiohttp
 import asyncpg
 from aiokafka import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from services.notifier.switch import EVERY_CLINIC
 from shared.clock import machine_now
 from shared.events.registry import TOPICS
 from shared.settings import Settings, SettingsError
-from steadypath import state
-from steadypath.errors import CommandError
+from steadypath import doctor_ops, doctor_system, state
+from steadypath.finding import Finding, show
 
 PATIENCE_SECONDS = 8.0
 CLOCKS_APART_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check's outcome. `said` and `fix` hold no secret and nothing about patients."""
-
-    passed: bool
-    said: str
-    fix: str = ""
-
+_MAY_SEE_SWITCH = """SELECT to_regclass('notifier.switch') IS NOT NULL
+    AND has_schema_privilege('notifier', 'USAGE') AND has_table_privilege('notifier.switch', 'SELECT') AS may"""
+_SWITCHED_OFF = "SELECT clinic_id FROM notifier.switch WHERE state <> 'on'"
+_NO_DATABASE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 Check = Callable[[Settings], Awaitable[Finding]]
 
 
 def run(url: str | None, key: str | None) -> bool:
     """Check and print; True where all is well. Settings of the environment, or of the system at `url` (default: `up`'s)."""
-    return asyncio.run(_system(state.find(url, key)) if url or not _configured() else _environment())
+    return asyncio.run(doctor_system.look(state.find(url, key)) if url or not _configured() else _environment())
 
 
 def _configured() -> bool:
@@ -50,10 +43,12 @@ async def _environment() -> bool:
     try:
         settings = Settings.from_env("notifier")
     except SettingsError as error:
-        return _print("settings", Finding(False, str(error), "set it as .env.example says"))
-    passed = _print("settings", Finding(True, "complete"))
+        return show("settings", Finding(False, str(error), "set it as .env.example says"))
+    passed = show("settings", Finding(True, "complete"))
     for name, check in CHECKS.items():
-        passed = _print(name, await _within_patience(check, settings)) and passed
+        passed = show(name, await _within_patience(check, settings)) and passed
+    for name, finding in (await doctor_ops.test_here(settings)).items():
+        passed = show(name, finding) and passed
     return passed
 
 
@@ -66,13 +61,9 @@ async def _within_patience(check: Check, settings: Settings) -> Finding:
 
 async def _database(settings: Settings) -> Finding:
     try:
-        connection = await asyncpg.connect(settings.database_url.replace("postgresql+asyncpg://", "postgresql://"))
-    except (OSError, asyncpg.PostgresError) as error:
-        return Finding(
-            False,
-            f"cannot connect ({type(error).__name__})",
-            "check STEADYPATH_DATABASE_URL and `python -m shared.db migrate all`",
-        )
+        connection = await asyncpg.connect(_plain(settings.database_url))
+    except _NO_DATABASE as error:
+        return _no_database(error)
     try:
         version = await connection.fetchval("show server_version")
         apart = abs((await connection.fetchval("select clock_timestamp()") - machine_now()).total_seconds())
@@ -83,6 +74,22 @@ async def _database(settings: Settings) -> Finding:
             False, f"its clock and this machine's differ by {apart:.1f} s", "set both with NTP: services stay unready above 2 s"
         )
     return Finding(True, f"PostgreSQL {version}")
+
+
+def _no_database(error: Exception) -> Finding:
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return Finding(False, "it refuses user or password", "check STEADYPATH_DATABASE_URL, or the file that it comes from")
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return Finding(
+            False, "it has no database of that name", "check STEADYPATH_DATABASE_URL; `python -m shared.db migrate all`"
+        )
+    return Finding(
+        False, f"cannot connect ({type(error).__name__})", "check host and port in STEADYPATH_DATABASE_URL, and that it runs"
+    )
+
+
+def _plain(url: str) -> str:
+    return url.replace("postgresql+asyncpg://", "postgresql://")
 
 
 async def _broker(settings: Settings) -> Finding:
@@ -127,39 +134,33 @@ async def _webhook(settings: Settings) -> Finding:
     )
 
 
-async def _ops_channel(settings: Settings) -> Finding:
-    if not settings.ops_webhook_url:
-        return Finding(False, "not set: nobody hears within a minute that something is stuck", "set STEADYPATH_OPS_WEBHOOK_URL")
-    status = await _status("HEAD", settings.ops_webhook_url)
-    if status is None:
-        return Finding(False, "no answer", "check STEADYPATH_OPS_WEBHOOK_URL")
-    return Finding(True, "answers")
+async def _switch(settings: Settings) -> Finding:
+    """Read from the notifier's table; where this database role may not, the notifier says it."""
+    try:
+        connection = await asyncpg.connect(_plain(settings.database_url))
+    except _NO_DATABASE:
+        return Finding(False, "not to be seen without the database")
+    try:
+        may = await connection.fetchval(_MAY_SEE_SWITCH)
+        off = await connection.fetch(_SWITCHED_OFF) if may else []
+    finally:
+        await connection.close()
+    if not may:
+        return Finding(True, "not to be seen with this database role: `steadypath switch` says how it stands")
+    if not off:
+        return Finding(True, "on: texts go")
+    every = any(each["clinic_id"] == EVERY_CLINIC for each in off)
+    whose = "every clinic" if every else f"{len(off)} clinic" + ("s" if len(off) > 1 else "")
+    return Finding(True, f"texts are OFF for {whose} (`steadypath switch on --reason ...` lets them go again)", note=True)
 
 
 CHECKS: dict[str, Check] = {
     "database": _database,
+    "switch": _switch,
     "broker": _broker,
     "provider": _provider,
     "webhook address": _webhook,
-    "ops channel": _ops_channel,
 }
-
-
-async def _system(running: state.Running) -> bool:
-    """A running system, asked from outside: each part's readiness, then whether the key is taken."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS)) as session:
-        try:
-            async with session.get(f"{running.origin}/readyz") as response:
-                answer = await response.json()
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            raise CommandError(f"{running.origin} does not answer: is `steadypath up` running there?") from None
-        parts = answer.get("parts", {"system": answer.get("ready", False)})
-        outcomes = [_print(name, Finding(up, "ready" if up else "not ready", "its log says why")) for name, up in parts.items()]
-        headers = {"Authorization": f"Bearer {running.key}"}
-        async with session.get(f"{running.origin}/adherence/alerts?state=open", headers=headers) as response:
-            known = response.status == 200
-    outcomes.append(_print("key", Finding(known, "taken" if known else "refused", "give another with --key")))
-    return all(outcomes)
 
 
 async def _status(method: str, url: str, login: dict[str, str] | None = None) -> int | None:
@@ -173,10 +174,3 @@ async def _status(method: str, url: str, login: dict[str, str] | None = None) ->
 
 def _shown(status: int | None) -> str:
     return "no answer" if status is None else f"HTTP {status}"
-
-
-def _print(name: str, finding: Finding) -> bool:
-    print(f"{'ok  ' if finding.passed else 'FIX '} {name}: {finding.said}")
-    if not finding.passed and finding.fix:
-        print(f"{name}: {finding.fix}", file=sys.stderr)
-    return finding.passed

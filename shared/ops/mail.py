@@ -150,8 +150,11 @@ def _outcome(error: Exception) -> Outcome:
         return _answered(error)
     if isinstance(error, _LacksError):
         return Outcome("later", error.why)
-    if _is_of_certificate(error):
-        return Outcome("later", "certificate-refused")
+    broken = _of_encryption(error)
+    if broken is not None:
+        # Anything else than the certificate: one side speaks TLS and the other does not.
+        certificate = isinstance(broken, ssl.SSLCertVerificationError)
+        return Outcome("later", "certificate-refused" if certificate else "no-encryption")
     if isinstance(error, TimeoutError):
         return Outcome("later", "no-answer")
     return Outcome("later", "unreachable")
@@ -165,10 +168,8 @@ def _answered(error: SMTPResponseException) -> Outcome:
     return Outcome("later", why_not, error.code)
 
 
-def _is_of_certificate(error: BaseException | None) -> bool:
+def _of_encryption(error: BaseException | None) -> ssl.SSLError | None:
     """The library wraps it."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
+    while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
-    return False
+    return error

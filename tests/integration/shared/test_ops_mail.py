@@ -95,6 +95,13 @@ async def test_nothing_is_said_to_a_server_that_does_not_encrypt(paper: Papers, 
     assert post.got == []
 
 
+async def test_tls_from_the_first_byte_with_a_server_that_wants_to_be_asked(paper: Papers, post: Post) -> None:
+    port = free_port()
+    with serving(post, port, "starttls", paper.server):
+        assert await told(Mail(settings_for(port, paper.authority, encryption="tls"))) == Outcome("later", "no-encryption")
+    assert post.got == []
+
+
 @pytest.mark.parametrize("encryption", ["starttls", "tls"])
 async def test_nothing_is_said_to_a_server_whose_certificate_nobody_vouches_for(
     paper: Papers, post: Post, encryption: str
