@@ -125,7 +125,8 @@ async def revise(service: str, url: str, why: str) -> None:
     await _alembic(service, url, write)
 
 
-def _setting(name: str) -> str | None:
+def setting(name: str) -> str | None:
+    """A setting of the environment, or of the file that `..._FILE` names."""
     value = os.environ.get(name)
     if value:
         return value
@@ -134,11 +135,11 @@ def _setting(name: str) -> str | None:
 
 
 async def _url_for(service: str) -> str:
-    admin, passwords = _setting("STEADYPATH_ADMIN_URL"), os.environ.get("STEADYPATH_ROLE_PASSWORDS")
+    admin, passwords = setting("STEADYPATH_ADMIN_URL"), os.environ.get("STEADYPATH_ROLE_PASSWORDS")
     if admin and passwords:
         password = await asyncio.to_thread((Path(passwords) / f"{service}_password").read_text, "utf-8")
         return await create_schema_and_role(admin, service, password.strip())
-    url = _setting("STEADYPATH_DATABASE_URL")
+    url = setting("STEADYPATH_DATABASE_URL")
     if not url:
         raise SystemExit("error: set STEADYPATH_DATABASE_URL, or STEADYPATH_ADMIN_URL and STEADYPATH_ROLE_PASSWORDS")
     return url

@@ -33,6 +33,7 @@ from shared.messaging.counts import Counts
 from shared.messaging.unit import Fires, Handlers, Pass
 from shared.messaging.work import KEY_PARKED
 from shared.ops import OpsPass, ops_say
+from shared.restore.process import Recollection, WayBack, refuse_unnoticed
 from shared.runtime import Runtime
 from shared.settings import Role, Settings, SettingsError
 from shared.startup import NotStarted, bootstrap_key, check_schema, wait_for_database
@@ -74,6 +75,8 @@ class ServiceSpec:
     on_start: Callable[[Runtime], Awaitable[None]] | None = None
     #: Optional settings that this service cannot do without, by field of `Settings`.
     needs: Sequence[str] = ()
+    #: What is its own on the way back from a restored database.
+    recollection: Callable[[Runtime], Recollection] | None = None
     #: What this service shows at /readyz beside what all of them do.
     checks: Callable[[Runtime], Sequence[OwnCheck]] = _no_checks
     #: Static pages at the root of the origin (the care board).
@@ -204,6 +207,8 @@ class Process:
             return 0
         await check_schema(self.runtime)
         await bootstrap_key(self.runtime)
+        if not await self._find_way_back():
+            return 0
         if self._spec.on_start is not None:
             await self._spec.on_start(self.runtime)
         self._health.starting = None
@@ -215,6 +220,20 @@ class Process:
             parts.append(asyncio.create_task(self._worker.run(self._stopping), name="consumer"))
         watching = asyncio.create_task(watchdog.run(self._stopping), name="watchdog")
         return await self._until_over(parts, watching)
+
+    async def _find_way_back(self) -> bool:
+        """A database that was restored is reconciled first; one that was, and of which nobody said so, is refused. False where
+        the process was told to stop meanwhile."""
+        if self._spec.recollection is None:
+            return True
+        works = self._worker is not None
+        if works:
+            await refuse_unnoticed(self.runtime)
+        way = WayBack(self.runtime, self._spec.handlers, self._spec.recollection(self.runtime), self._waits_for)
+        return await way.run(self._stopping, works=works)
+
+    def _waits_for(self, what: str) -> None:
+        self._health.starting = what
 
     async def _until_over(self, parts: Sequence[asyncio.Task[None]], watching: asyncio.Task[str | None]) -> int:
         """Stopped: 0. Something stuck, or a part that ended by itself: 1, to be started again."""

@@ -12,6 +12,7 @@ from services.notifier.handlers import adherence, crisis, due, parked, plans
 from services.notifier.http import bulk, clinic, contacts, messages, switch
 from services.notifier.inbound_poll import InboundPass
 from services.notifier.reconcile import Reconciler
+from services.notifier.restore import NotifierRecollection
 from services.notifier.sender import Sender
 from services.notifier.storage import METADATA, SERVICE
 from services.notifier.switch import FIRES as SWITCH_FIRES
@@ -47,6 +48,7 @@ SPEC = ServiceSpec(
     tables=METADATA,
     router=router,
     passes=passes,
+    recollection=NotifierRecollection,
     checks=switch.checks,
     needs=("twilio_account_sid", "twilio_auth_token", "public_base_url"),
 )

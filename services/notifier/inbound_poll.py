@@ -119,7 +119,7 @@ class InboundPass:
             listed = await self._provider.lookup().messages.list_async(
                 to=sender, date_sent_after=since, limit=_AT_MOST_LISTED, page_size=_PAGE
             )
-            texts = [text for text in (_inbound(each) for each in listed) if text is not None]
+            texts = [text for text in (inbound_of(each) for each in listed) if text is not None]
         except _FAILURES as error:
             log.failure("inbound texts not polled", error, level="warning")
             return 0
@@ -143,7 +143,7 @@ def _instant(message: Any) -> datetime | None:
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-def _inbound(message: Any) -> Inbound | None:
+def inbound_of(message: Any) -> Inbound | None:
     """A listed message as an inbound text; None for one of ours. Twilio's own words on opt-out are not in the list."""
     if message.direction != "inbound":
         return None

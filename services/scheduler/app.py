@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from services.scheduler.handlers import HANDLERS
 from services.scheduler.http import router
+from services.scheduler.restore import SchedulerRecollection
 from services.scheduler.storage import METADATA
 from services.scheduler.ticker import FIRES
 from shared.service import ServiceSpec
 
-SPEC = ServiceSpec(name="scheduler", handlers=HANDLERS, fires=FIRES, tables=METADATA, router=router)
+SPEC = ServiceSpec(
+    name="scheduler", handlers=HANDLERS, fires=FIRES, tables=METADATA, router=router, recollection=SchedulerRecollection
+)

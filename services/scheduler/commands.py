@@ -105,7 +105,7 @@ def decide_put(statement: Statement, now: datetime) -> tuple[str, Change]:
     """What putting a statement means now: started, changed or unchanged."""
     row, plan, base = statement.row, statement.plan, statement.base
     if row is None or base is None:
-        return "started", _asked_for(plan, transitions.start(plan, now), now)
+        return "started", _asked_for(plan, transitions.start(plan, now, above=statement.clinic.version_base), now)
     if base != plan and row.plan.status in ("stopped", "completed"):
         return "started", _asked_for(plan, transitions.start(plan, now, row.plan), now)
     change = merge.put_again(row.plan, base, plan, now)

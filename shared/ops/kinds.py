@@ -35,6 +35,9 @@ WORDS: Mapping[str, str] = {
     "text-withheld-opted-out": "An alert could not be texted because its recipient has opted out.",
     "text-withheld-number-suspect": "An alert could not be texted because its recipient's number does not work.",
     "text-withheld-fuse": "A patient would have got twice the dose texts of the plan: the rest of the day's are withheld.",
+    "restored": "A service has found its way back from a restored database: look at what it found, and at the switch.",
+    "restored-contact": "A contact was changed since the backup: it is not texted until staff have put its number in again.",
+    "restored-plan": "A plan was put in since the backup and is lost: it must be put in again.",
     "switch-turned": "The switch that stops texts was turned.",
     "switch-still-off": "Texts are still switched off.",
 }

@@ -20,7 +20,7 @@ _SQL_CLOCK = re.compile(
     re.IGNORECASE,
 )
 #: Where machine time belongs: leases, ages, retention of messaging, and the comparison of the clocks themselves.
-_MACHINE = ("shared/messaging/", "shared/health.py", "shared/embedded/", "steadypath/doctor.py")
+_MACHINE = ("shared/messaging/", "shared/restore/mode.py", "shared/health.py", "shared/embedded/", "steadypath/doctor.py")
 _CLOCK_READS = ("now", "utcnow", "today", "time", "time_ns", "fromtimestamp")
 
 

@@ -6,8 +6,9 @@ nobody is going to hear of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from shared.errors import DomainError
 from shared.events.adherence import (
     AlertAcknowledgedV1,
     AlertEscalatedV1,
+    AlertEvent,
     AlertKind,
     AlertRaisedV1,
     AlertResolvedV1,
@@ -29,9 +31,12 @@ from shared.events.adherence import (
 )
 from shared.messaging.unit import Unit
 from shared.ops import ops_say
+from shared.restore.words import RememberingUnit
 
 DEADLINE = "alert-deadline"
 How = Literal["sms", "board", "api"]
+#: Of two machines; a service is unready beyond 2 s.
+_CLOCKS_APART = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Cause:
 
 async def raise_alert(unit: Unit, patient: Patient, cause: Cause, because: Because = None) -> bool:
     """Whether it is a new one."""
+    if _told(unit, lambda said: said.dedup_key == cause.key, lambda said, _at: said.raised_at):
+        return False
     known = await alerts.unresolved(unit, patient.clinic_id, cause.key)
     if known and (cause.once or known[0].state == "open"):
         if cause.no_text_possible and not known[0].no_text_possible:
@@ -65,6 +72,16 @@ async def raise_alert(unit: Unit, patient: Patient, cause: Cause, because: Becau
     await say(unit, event, because=because, occurrence_id=cause.occurrence_id)
     await _plan(unit, patient.clinic_id, patient.id, alert, ops_hears=moved.ops_hears)
     return True
+
+
+def _told(unit: Unit, about: Callable[[AlertSnapshot], bool], when: Callable[[AlertSnapshot, datetime], datetime]) -> bool:
+    """On the way back from a restored database (restore.py): whether such an alert was said at or after what is heard again now.
+    Then this has had its effect, whatever has become of the alert since."""
+    if not isinstance(unit, RememberingUnit):
+        return False
+    since = unit.cause.time - _CLOCKS_APART if unit.cause is not None else datetime.min.replace(tzinfo=UTC)
+    said = ((one.event.alert, one.envelope.time) for one in unit.words.all if isinstance(one.event, AlertEvent))
+    return any(about(alert) and when(alert, at) >= since for alert, at in said)
 
 
 def _fresh(unit: Unit, patient: Patient, clinic: Clinic, cause: Cause, severity: Severity) -> Alert:
@@ -165,6 +182,8 @@ async def text_did_not_go(unit: Unit, alert_id: UUID, person_id: UUID | None) ->
     """The page to this person could not go or did not arrive: the next one's turn at once, if it is still this one's."""
     found = await _locked(unit, alert_id)
     if found is None or person_id is None or found[2].recipient != person_id:
+        return
+    if _told(unit, lambda said: said.alert_id == alert_id, lambda _said, at: at):
         return
     await _escalate(unit, found, "withheld", None)
 

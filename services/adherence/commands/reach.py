@@ -110,10 +110,16 @@ async def remind_of_pause(unit: Unit, clinic_id: UUID, patient_id: UUID) -> None
     await raise_alert(unit, patient, Cause("texts-paused-by-crisis", _paused_key(patient)), REMINDER)
 
 
+def _unreachable(contact: ContactSnapshot | None) -> bool:
+    return contact is not None and (contact.opted_out or contact.number_suspect)
+
+
 async def _reachability(unit: Unit, patient: Patient, event: ContactEvent) -> None:
     """Opted out or a suspect number: follow-ups go on by phone, so a person must know. What staff did themselves, they know."""
     key = f"not-reachable:{patient.id}"
-    if event.contact.opted_out or event.contact.number_suspect:
+    if _unreachable(event.contact):
+        if _unreachable(patient.contact):
+            return  # said again, or another of the same: the team knows
         by_staff = isinstance(event, PatientOptedOutV1) and event.how == "staff"
         by_staff = by_staff or (isinstance(event, NumberSuspectV1) and event.why == "staff")
         if not by_staff:

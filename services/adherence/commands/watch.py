@@ -20,6 +20,7 @@ from shared.defaults import default
 from shared.errors import DomainError
 from shared.events.adherence import AdherenceChangedV1, AskingHeldV1, AskingResumedV1
 from shared.messaging.unit import Unit
+from shared.restore.mode import version_base
 
 GAP_CHECK = "gap-check"
 #: Longer than the longest gap rule (352 h) and any run of doses that a rule looks at.
@@ -93,21 +94,19 @@ async def check_gap(unit: Unit, patient: Patient, medication_id: UUID, because: 
             GAP_CHECK, str(medication_id), again, key=patient.id, clinic_id=patient.clinic_id, data={"patient": str(patient.id)}
         )
         return False
-    await _hold(unit, patient, Hold(medication_id, patient.id, patient.clinic_id, _next(hold), True, rule.id, unit.now), because)
+    version = 1 + (await version_base(unit.conn, unit.service) if hold is None else hold.version)
+    await _hold(unit, patient, Hold(medication_id, patient.id, patient.clinic_id, version, True, rule.id, unit.now), because)
     return True
-
-
-def _next(hold: Hold | None) -> int:
-    return 1 if hold is None else hold.version + 1
 
 
 async def _hold(unit: Unit, patient: Patient, hold: Hold, because: Because) -> None:
     await people.put_hold(unit, hold)
-    said = await say(unit, AskingHeldV1(**_hold_fields(hold)), because=because)
+    said = await say(unit, AskingHeldV1(**hold_fields(hold)), because=because)
     await raise_alert(unit, patient, Cause("dose-gap", f"dose-gap:{hold.medication_id}", once=True), said)
 
 
-def _hold_fields(hold: Hold) -> dict[str, object]:
+def hold_fields(hold: Hold) -> dict[str, object]:
+    """The fields of asking-held and asking-resumed."""
     return {
         "clinic_id": hold.clinic_id,
         "patient_id": hold.patient_id,
@@ -129,6 +128,6 @@ async def resume_asking(unit: Unit, clinic_id: UUID, medication_id: UUID) -> Hol
         raise DomainError("medication", "asking is not held for this medicine", accepted="a held medicine", status=409)
     resumed = Hold(medication_id, hold.patient_id, clinic_id, hold.version + 1, False, hold.rule_set, unit.now)
     await people.put_hold(unit, resumed)
-    said = await say(unit, AskingResumedV1(**_hold_fields(resumed)))
+    said = await say(unit, AskingResumedV1(**hold_fields(resumed)))
     await resolve_cause(unit, clinic_id, f"dose-gap:{medication_id}", "answered", said)
     return resumed

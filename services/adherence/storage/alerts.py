@@ -30,6 +30,10 @@ def _turns(rows: Sequence[dict[str, Any]]) -> tuple[Turn, ...]:
     return tuple(Turn(UUID(row["person"]), timedelta(seconds=row["wait"])) for row in rows)
 
 
+def chain_row(chain: Chain) -> dict[str, Any]:
+    return {"people": _rows(chain.people), "on_call": _rows(chain.on_call)}
+
+
 def alert_of(row: Row[Any]) -> Alert:
     return Alert(
         id=row.alert_id,
@@ -70,7 +74,7 @@ async def add(unit: Unit, clinic_id: UUID, patient_id: UUID, alert: Alert) -> st
         "kind": alert.kind,
         "severity": alert.severity,
         "dedup_key": alert.dedup_key,
-        "chain": {"people": _rows(alert.chain.people), "on_call": _rows(alert.chain.on_call)},
+        "chain": chain_row(alert.chain),
         "raised_at": alert.raised_at,
         "occurrence_id": alert.occurrence_id,
     }

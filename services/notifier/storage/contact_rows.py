@@ -19,6 +19,7 @@ from services.notifier.storage.hearing_tables import consent, contact
 from shared.events.base import stable_id
 from shared.events.messages import ContactEvent, ContactSnapshot
 from shared.messaging.unit import Unit
+from shared.restore.mode import version_base
 
 NUMBER_PURPOSE = "phone"
 
@@ -126,8 +127,9 @@ async def of_clinic(unit: Unit, clinic_id: UUID) -> list[Contact]:
 
 
 async def insert_contacts(unit: Unit, new: Mapping[UUID, Mapping[str, Any]]) -> None:
-    """New contacts, each at version 1, in one statement. Those with the same columns go together."""
-    fixed = {"version": 1, "created_at": unit.now, "changed_at": unit.now}
+    """New contacts, each at its first version, in one statement. Those with the same columns go together."""
+    first = 1 + await version_base(unit.conn, unit.service)
+    fixed = {"version": first, "created_at": unit.now, "changed_at": unit.now}
     rows = [{"id": contact_id, **fixed, **values} for contact_id, values in new.items()]
     for _, alike in groupby(sorted(rows, key=_columns), key=_columns):
         await unit.conn.execute(insert(contact), list(alike))

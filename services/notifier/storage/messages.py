@@ -76,7 +76,8 @@ def message_id(key: str) -> UUID:
     return stable_id("message", key)
 
 
-QUEUE = insert(message).on_conflict_do_nothing(index_elements=["key"])
+#: By key, or by id: of a text of a forgotten time only that may be known (restored_texts.py).
+QUEUE = insert(message).on_conflict_do_nothing()
 
 
 async def queue(unit: Unit, draft: MessageDraft) -> UUID | None:

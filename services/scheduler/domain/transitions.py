@@ -32,13 +32,14 @@ from services.scheduler.domain.facts import (
 from services.scheduler.domain.plan import Appointment, AppointmentStatus, Medicine, Plan, Step
 
 
-def start(plan: Plan, now: datetime, previous: Plan | None = None) -> Change:
+def start(plan: Plan, now: datetime, previous: Plan | None = None, *, above: int = 0) -> Change:
     """Starts a plan, or starts anew one that was stopped or completed. What the day has already brought is visible as
-    expired when the plan starts today; a plan that has run for longer elsewhere begins with what is still of use."""
+    expired when the plan starts today; a plan that has run for longer elsewhere begins with what is still of use. `above`: what
+    the versions of a new plan begin above."""
     day = today(plan, now)
     since = timing.day_start(day, plan.zone) if plan.zone and plan.starts_on >= day else now
     medicines = tuple(_as_of(one, day) for one in plan.medicines)
-    version = previous.version if previous else 0
+    version = previous.version if previous else above
     return changed(replace(plan, status="active", since=since, medicines=medicines, version=version), PlanStarted())
 
 

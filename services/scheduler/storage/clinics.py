@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scheduler.storage.tables import CLINIC
+from shared.restore.mode import version_base
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,17 @@ class Clinic:
     zone: str | None = None
     routine: Mapping[str, time] = field(default_factory=dict)
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    #: Versions of new plans begin above it: what a restore of this database has set.
+    version_base: int = 0
 
 
 async def load(conn: AsyncConnection, clinic_ids: Iterable[UUID]) -> dict[UUID, Clinic]:
     """The clinics, one with nothing set where nobody has put it yet."""
     wanted = set(clinic_ids)
+    base = await version_base(conn, "scheduler")
     rows = (await conn.execute(select(CLINIC).where(CLINIC.c.clinic_id.in_(wanted)))).all()
-    found = {row.clinic_id: Clinic(row.clinic_id, row.zone, _times(row.routine), row.numbers) for row in rows}
-    return {one: found.get(one, Clinic(one)) for one in wanted}
+    found = {row.clinic_id: Clinic(row.clinic_id, row.zone, _times(row.routine), row.numbers, base) for row in rows}
+    return {one: found.get(one, Clinic(one, version_base=base)) for one in wanted}
 
 
 async def save(conn: AsyncConnection, clinic: Clinic, now: datetime) -> None:

@@ -1,0 +1,31 @@
+"""The notifier's database is put back: no text goes twice, a STOP of the forgotten time stands, everything else goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.restore.patients import hours, texts_a_slot, three_a_day
+from tests.integration.restore.restored import World
+
+pytestmark = pytest.mark.slow
+
+
+def test_no_text_goes_twice_and_a_stop_stands(world: World) -> None:
+    clinic = world.clinic
+    goes_on, stops, writes = everybody = [three_a_day(clinic) for _ in range(3)]
+    goes_on.advance(1, "09:00")
+    backup = world.backup("notifier", "t0")
+    goes_on.advance(0, "12:30")
+    stops.reply("STOP")
+    writes.reply("1")
+    goes_on.advance(0, "18:30")
+    before = [hours(each) for each in everybody]
+    assert [sum(each.values()) for each in before] == [3, 2, 3]
+    world.restored("notifier", backup)
+    clinic.settle()
+    assert [hours(each) for each in everybody] == before, "nothing is sent again"
+    assert clinic.call("GET", f"/notifier/patients/{stops.external}")["opted_out"] is True
+    goes_on.advance(1, "18:30")
+    assert [sum(hours(each).values()) for each in everybody] == [6, 2, 6], "what is due goes on"
+    assert texts_a_slot(*everybody) == 1
+    assert writes.happened("dose-taken") == ["dose-taken"], "an answer heard again is the answer that it was"
