@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.events.registry import SERVICES
 from steadypath.clock_http import ClockPages
 from steadypath.driver import Driver
-from steadypath.origin import ReverseProxy, problem, readiness
+from steadypath.origin import ReverseProxy, problem, readiness, switched_off
 
 _READY_PATHS = {**dict.fromkeys(SERVICES, "/readyz"), "phone": "/phone/threads"}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -26,11 +26,16 @@ _PAGE = """<!doctype html>
 <style>body{{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:10vh auto;padding:0 1rem;color:#1c2733}}
 h1{{font-weight:650;letter-spacing:-.01em}}a{{color:#0b5c8a}}dt{{font-weight:600;margin-top:.8rem}}dd{{margin:0;color:#4a5867}}
 @media(prefers-color-scheme:dark){{body{{background:#12181f;color:#e6ebf0}}a{{color:#7cc4f0}}dd{{color:#a3b1bf}}}}</style>
-<h1>Steadypath</h1><p>Keeps a psychiatric medication plan on track between visits.</p>
+<h1>Steadypath</h1>{switched}<p>Keeps a psychiatric medication plan on track between visits.</p>
 <dl><dt><a href="/phone">The phones</a></dt><dd>what each patient and each clinician gets, and room to answer</dd>
 <dt><a href="/board">The care board</a></dt><dd>open alerts and follow-ups nobody has recorded</dd>
 <dt>APIs</dt><dd>{docs}</dd><dt><a href="/readyz">Health</a></dt><dd>{time}</dd></dl></html>
 """
+
+
+_SWITCHED_OFF = (
+    '<p role="alert"><strong>Texts are switched off</strong> (<code>steadypath switch</code> says by whose switch).</p>'
+)
 
 
 class LocalOnly:
@@ -60,7 +65,8 @@ def application(
     async def where_to_go(_request: Request) -> Response:
         docs = ", ".join(f'<a href="/{name}/openapi.json">{html.escape(name)}</a>' for name in SERVICES)
         time = "time moves by the buttons on the phone page" if driver else "this stack runs on real time"
-        return HTMLResponse(_PAGE.format(docs=docs, time=time))
+        switched = _SWITCHED_OFF if await switched_off(base, session) else ""
+        return HTMLResponse(_PAGE.format(docs=docs, time=time, switched=switched))
 
     async def readyz(_request: Request) -> Response:
         parts = ground() | await readiness(base, session, _READY_PATHS)

@@ -111,3 +111,13 @@ async def readiness(base: Callable[[str], str], session: aiohttp.ClientSession, 
 
     answers = await asyncio.gather(*(one(name, path) for name, path in names.items()))
     return dict(zip(names, answers, strict=True))
+
+
+async def switched_off(base: Callable[[str], str], session: aiohttp.ClientSession) -> bool:
+    """Whether some switch stops texts, as the notifier's health says; False where it does not answer: `/readyz` says that."""
+    try:
+        async with session.get(base("notifier") + "/readyz", timeout=aiohttp.ClientTimeout(total=2)) as response:
+            switch = (await response.json()).get("checks", {}).get("switch", {})
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return False
+    return bool(switch.get("all_off") or switch.get("clinics_off"))

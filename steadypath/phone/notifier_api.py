@@ -38,6 +38,8 @@ class NotifierApi:
         self._session = session
         self.contacts: dict[str, Contact] = {}
         self.reachable = False
+        #: The clinic's texts are stopped by the switch.
+        self.switched_off = False
         self.version = 0
 
     async def watch(self) -> None:
@@ -48,10 +50,14 @@ class NotifierApi:
 
     async def refresh(self) -> None:
         """One look. What cannot be reached leaves the contacts as they were."""
-        status, body = await self._get("/notifier/contacts")
+        (status, body), (switch_status, switch) = await asyncio.gather(
+            self._get("/notifier/contacts"), self._get("/notifier/switch")
+        )
         found = _contacts(body) if status == 200 else None
-        if (found is not None) != self.reachable or (found is not None and found != self.contacts):
+        off = switch_status == 200 and isinstance(switch, dict) and switch.get("sending") == "off"
+        if (found is not None, off) != (self.reachable, self.switched_off) or (found is not None and found != self.contacts):
             self.version += 1
+        self.switched_off = off
         self.reachable = found is not None
         self.contacts = self.contacts if found is None else found
 

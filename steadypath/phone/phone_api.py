@@ -146,6 +146,7 @@ class PhoneApi:
                 "now": now.isoformat(),
                 "simulated": simulated,
                 "notifier_reachable": self.notifier.reachable,
+                "switched_off": self.notifier.switched_off,
                 "phones": view.phones(state, self.notifier.contacts),
                 "faults": [view.fault_json(fault) for fault in state.faults],
                 "troubles": [view.trouble(entry) for entry in reversed(state.troubles)],

@@ -158,10 +158,23 @@ async function load() {
     call("/adherence/follow-ups?state=unrecorded"),
   ]);
   const cards = async (alerts) => Promise.all(alerts.map((alert) => alertCard(alert, now)));
+  await showSwitch();
   fill("alerts", await cards(open), "No open alerts. Nobody is waiting for you.");
   fill("acknowledged", await cards(acknowledged), "Nothing is acknowledged and unresolved.");
   fill("follow-ups", await Promise.all(followUps.map(followUpCard)), "No follow-up is past its deadline without an outcome.");
   at("as-of").textContent = `As of ${when(now, { timeZoneName: "short" })}`;
+}
+
+// Whether texts go at all. Without an answer nothing is claimed: the alerts below do not depend on it.
+async function showSwitch() {
+  const banner = at("switched-off");
+  let shown = null;
+  try { shown = await call("/notifier/switch"); } catch (error) { if (error instanceof Refused) throw error; }
+  const whose = shown && shown.all !== "on" ? "for every clinic" : "for this clinic";
+  const crisis = shown && shown.everything ? "Not even safe replies go; of a crisis ops alone is told." : "Safe replies and crisis alerts still go.";
+  const text = !shown ? "It cannot be seen right now whether texts go." : `Texts are switched off ${whose} since ${when(shown.since)}. ${crisis}`;
+  banner.hidden = Boolean(shown) && shown.sending === "on";
+  if (!banner.hidden && banner.textContent !== text) banner.textContent = text;
 }
 
 function tell(error) {
@@ -173,7 +186,7 @@ function tell(error) {
 function ask() {
   sessionStorage.removeItem("key");
   names.clear();
-  for (const id of ["alerts", "acknowledged", "follow-ups", "refresh", "forget"]) at(id).hidden = true;
+  for (const id of ["alerts", "acknowledged", "follow-ups", "refresh", "forget", "switched-off"]) at(id).hidden = true;
   at("as-of").textContent = "";
   at("key-form").hidden = false;
   at("key").focus();

@@ -29,6 +29,7 @@ function show() {
   const chip = byId("link-state");
   chip.className = `chip ${state.notifier_reachable ? "good" : "bad"}`;
   chip.textContent = state.notifier_reachable ? "Clinic connected" : "Clinic not reachable";
+  byId("switched-off").hidden = !state.switched_off;
   showPhones(state, reply);
   showFaults(state);
   tick();
