@@ -57,6 +57,8 @@ class Settings:
     ops_mail: MailSettings | None = None
     #: Where traces go (OTLP over HTTP); None: there are none.
     otlp_endpoint: str | None = None
+    #: Opens /metrics and nothing else.
+    metrics_key: str | None = field(default=None, repr=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -83,6 +85,7 @@ class Settings:
             ops_webhook_url=read.optional("OPS_WEBHOOK_URL", _webhook_url),
             ops_mail=mail_from(read, _secret, _port),
             otlp_endpoint=read.optional("OTLP_ENDPOINT", _http_url),
+            metrics_key=read.optional("METRICS_KEY", _secret),
             log_level=read.given("LOG_LEVEL", _level, "info"),
         )
 
