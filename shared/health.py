@@ -7,9 +7,11 @@ clock is no outage.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
@@ -22,6 +24,7 @@ from shared.defaults import default
 from shared.house_tables import house_tables
 from shared.logs import describe
 from shared.messaging.knobs import Knobs
+from shared.messaging.lag import Behind
 from shared.messaging.memory import Memory
 from shared.outbox_age import unsent
 
@@ -46,6 +49,8 @@ class Consumer(Protocol):
     def stuck_for(self) -> float: ...
 
     def positions(self) -> dict[str, int]: ...
+
+    def behind(self) -> Mapping[str, Behind]: ...
 
     async def reach(self, published: Mapping[str, int], within: float) -> None: ...
 
@@ -96,9 +101,9 @@ class Health:
         return self.starting is None
 
     async def report(self) -> Report:
-        checks = [self._start(), self._watchdog(), self._passes()]
+        checks = [self._start(), self._watchdog(), self._passes(), self._disk()]
         if self._consumer is not None:
-            checks.append(self._broker(self._consumer))
+            checks += [self._broker(self._consumer), self._behind(self._consumer)]
         try:
             async with asyncio.timeout(_PATIENCE), self._runtime.engine.connect() as conn:
                 checks += await self._database(conn)
@@ -128,10 +133,42 @@ class Health:
         detail: Detail = {"connected": consumer.connected(), "partitions": assigned}
         return Check("broker", consumer.connected() and assigned > 0, detail)
 
+    def _behind(self, consumer: Consumer) -> Check:
+        """Facts that are not heard for minutes are an outage, though each is handled in the end."""
+        metrics, topics = self._runtime.metrics, consumer.behind()
+        for gauge in (metrics.consumer_lag, metrics.consumer_lag_seconds):
+            gauge.clear()  # a topic that another replica reads now is no longer ours to be late with
+        for topic, behind in topics.items():
+            metrics.consumer_lag.labels(topic).set(behind.records)
+            metrics.consumer_lag_seconds.labels(topic).set(behind.seconds)
+        longest = max((behind.seconds for behind in topics.values()), default=0.0)
+        limit: timedelta = default("shared", "consumer_lag_unready")
+        records = sum(behind.records for behind in topics.values())
+        return Check("lag", longest <= limit.total_seconds(), {"records": records, "seconds": round(longest, 1)})
+
+    def _disk(self) -> Check:
+        """Of the file system that we run on: on one machine the database's and the broker's as well. On a large one a twentieth
+        is plenty, so the check wants both to be little; the metric shows the share alone."""
+        disk = shutil.disk_usage(Path.cwd())
+        share = disk.free / disk.total
+        self._runtime.metrics.disk_free.set(share)
+        return Check("disk", not little_disk(share, disk.free), {"free_share": round(share, 3)})
+
+    async def _due(self, conn: AsyncConnection) -> Check:
+        """How late the latest due work is right now: the histogram learns of it only once it has been fired."""
+        of = tables_of(self._service).due_work.c
+        waiting = text("state = 'waiting'")  # written out: a bind parameter would keep a generic plan from the index
+        oldest: datetime | None = (await conn.execute(select(func.min(of.due_at)).where(waiting))).scalar_one()
+        late = 0.0
+        if oldest is not None and not self._runtime.settings.simulated:
+            late = max((self._runtime.clock.now() - oldest).total_seconds(), 0.0)
+        self._runtime.metrics.due_waiting.set(late)
+        return Check("due", passed=True, detail={"oldest_seconds": round(late, 1)})
+
     async def _database(self, conn: AsyncConnection) -> list[Check]:
         checks = [Check("database", passed=True), await self._clock(conn)]
         if self.serving:
-            checks += [await self._outbox(conn), await self._parked(conn), await self._ops(conn)]
+            checks += [await each(conn) for each in (self._outbox, self._due, self._parked, self._ops)]
             checks += [await own(conn) for own in self._own]
         return checks
 
@@ -181,6 +218,13 @@ class Health:
         settings = self._runtime.settings
         ways = [name for name, there in (("webhook", settings.ops_webhook_url), ("smtp", settings.ops_mail)) if there]
         return Check("ops", passed=True, detail={"channels": ways or ["log"], "waiting": row.waiting, "given_up": row.given_up})
+
+
+def little_disk(share: float, free_bytes: int) -> bool:
+    """Whether so little is left that a database or a broker on this disk is about to stop."""
+    least: float = default("shared", "disk_share_unready")
+    enough: int = default("shared", "disk_bytes_enough")
+    return share < least and free_bytes < enough
 
 
 def within_skew(seconds: float) -> bool:

@@ -37,6 +37,14 @@ def make(folder: Path, admin_folder: Path) -> None:
         keep(folder / f"{service}_url", f"postgresql://steadypath_{service}:{password}@postgres:5432/steadypath")
 
 
+def watching(metrics: Path | None = None, grafana: Path | None = None) -> None:
+    """What compose.observability.yml needs more, each in a volume that only its readers mount: they run as other users."""
+    for folder, name in ((metrics, "key"), (grafana, "password")):
+        if folder is not None:
+            folder.chmod(0o755)
+            keep(folder / name, secrets.token_urlsafe(32), mode=0o444)
+
+
 def _data_key(path: Path) -> None:
     """What one key has sealed no other opens: it is never changed by accident."""
     wanted = given("STEADYPATH_DATA_KEY")
@@ -67,6 +75,7 @@ def keep(path: Path, fresh: str, mode: int = 0o400, *, replace: bool = False) ->
 if __name__ == "__main__":
     try:
         make(Path(sys.argv[1]), Path(sys.argv[2]))
+        watching(*map(Path, sys.argv[3:]))
     except RefusedError as error:
         sys.stderr.write(f"secrets: {error}\n")
         sys.exit(1)

@@ -6,6 +6,7 @@ from services.adherence.board import page
 from services.adherence.handlers import HANDLERS
 from services.adherence.http import router
 from services.adherence.restore import AdherenceRecollection
+from services.adherence.shown import checks
 from services.adherence.storage import metadata
 from services.adherence.ticker import FIRES
 from shared.service import ServiceSpec
@@ -17,5 +18,6 @@ SPEC = ServiceSpec(
     tables=metadata,
     router=router,
     pages=page,
+    checks=checks,
     recollection=AdherenceRecollection,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.notifier import callbacks, inbound
+from services.notifier import callbacks, inbound, shown
 from services.notifier.domain.templates import load
 from services.notifier.handlers import adherence, crisis, due, parked, plans
 from services.notifier.http import bulk, clinic, contacts, messages, switch
@@ -49,6 +49,6 @@ SPEC = ServiceSpec(
     router=router,
     passes=passes,
     recollection=NotifierRecollection,
-    checks=switch.checks,
+    checks=lambda runtime: (*switch.checks(runtime), *shown.checks(runtime)),
     needs=("twilio_account_sid", "twilio_auth_token", "public_base_url"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from shared.logs import log
 from shared.messaging.unit import Unit
 
 M = TypeVar("M", bound=MessageEvent)
+#: By fate and reason, what became of texts since this process started. What a transaction said that then failed counts as well.
+counted: Counter[tuple[str, str]] = Counter()
 
 
 async def sent(unit: Unit, text: Message) -> None:
@@ -63,6 +66,7 @@ async def _say(unit: Unit, text: Message, model: type[M], nth: object = "", **va
         )
         said = stable_id(each.id, event.type, nth)
         unit.emit(event, event_id=said, causation_id=each.cause_id, correlation_id=each.correlation_id)
+        counted[event.type.removeprefix("message-"), str(values.get("why", ""))] += 1
         _log(unit, event, each, said)
 
 

@@ -41,6 +41,17 @@ def requires(*roles: KeyRole) -> Callable[..., Awaitable[Caller]]:
     return dependency
 
 
+async def reads_metrics(
+    request: Request,
+    credentials: HTTPAuthorizationCredentials | None = Security(_bearer),  # noqa: B008 - as above
+) -> None:
+    """Lets in the metrics key, which is a setting: what watches must see a service whose database is away. Else the role ops."""
+    runtime: Runtime = request.app.state.runtime
+    key = runtime.settings.metrics_key
+    if key is None or credentials is None or not compare_digest(credentials.credentials.encode(), key.encode()):
+        await requires("ops")(request, credentials)
+
+
 async def _bearer_of(runtime: Runtime, credentials: HTTPAuthorizationCredentials | None) -> Caller:
     caller = None
     settings = runtime.settings

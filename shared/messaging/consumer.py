@@ -24,6 +24,7 @@ from shared.messaging.cluster import Cluster
 from shared.messaging.delivery import Delivery
 from shared.messaging.handling import Handling
 from shared.messaging.knobs import Knobs
+from shared.messaging.lag import Behind, Lag
 
 AWAY = (KafkaError, OSError, TimeoutError)
 _LOOK_EVERY = 0.5
@@ -67,6 +68,7 @@ class Consumer:
         self._cluster: Cluster | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._waiting_since: float | None = None
+        self._lag = Lag()
 
     def start(self) -> None:
         """Begins to connect, and goes on until `stop`."""
@@ -118,6 +120,10 @@ class Consumer:
             consumer.resume(*consumer.paused())
         else:
             consumer.pause(*consumer.assignment())
+
+    def behind(self) -> Mapping[str, Behind]:
+        """By topic, how far our partitions are behind Kafka's ends as of the last look."""
+        return self._lag.by_topic(self.delivery.positions)
 
     def stuck_for(self) -> float:
         """Machine seconds that records have waited without one being settled, beyond what may be; 0 while all is well.
@@ -185,6 +191,7 @@ class Consumer:
         ends = await self._cluster.ends(self._topics)
         consumer = self._kafka()
         mine = consumer.assignment() if consumer is not None else set()
+        self._lag.look(ends, self.delivery.positions, mine)
         # Without an assignment every record waits: a consumer that never joins again is stuck as well.
         watched = mine or set(ends)
         waits = any(end > self.delivery.positions.get(at, 0) for at, end in ends.items() if at in watched)

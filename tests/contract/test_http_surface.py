@@ -18,7 +18,6 @@ from shared.http import desk, keys, ops
 from shared.http.app import create_app
 from shared.loops import Loops
 from shared.messaging.counts import Counts
-from shared.metrics import COUNTED, MessagingCounts, Metrics
 from shared.runtime import Runtime
 from shared.service import ServiceSpec
 from shared.settings import Settings
@@ -91,16 +90,3 @@ def test_hidden_routes_are_only_the_static_page_and_health() -> None:
     ]
     # The scheduler's are second methods (POST beside PUT) of functions that stand in the document.
     assert set(hidden) <= {"shared/http/app.py", "services/adherence/board/__init__.py", "services/scheduler/http/plan.py"}
-
-
-def test_every_metric_is_explained() -> None:
-    metrics = Metrics()
-    metrics.registry.register(MessagingCounts(Counts()))
-    shown = set(re.findall(r"^# TYPE (steadypath_\w+)", metrics.exposition().decode(), re.MULTILINE))
-    table = (ROOT / "docs/architecture/observability.md").read_text("utf-8")
-    explained = set(re.findall(r"^\| `(steadypath_\w+)`", table, re.MULTILINE))
-    assert shown - explained == set(), "add to the table"
-    own = re.compile(r"""(?:Counter|Gauge|Histogram)\(\s*["'](steadypath_\w+)""")
-    elsewhere = {name for path in (ROOT / "services").rglob("*.py") for name in own.findall(path.read_text("utf-8"))}
-    assert {name.removesuffix("_total") for name in explained} >= {name.removesuffix("_total") for name in elsewhere}
-    assert set(vars(Counts())) == set(COUNTED), "a count of messaging that no metric shows"
