@@ -100,6 +100,8 @@ def make_engine(url: str, *, service: str, pool_size: int = 10, max_overflow: in
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=10,
+        # The one used last comes first: fewer connections have to learn every statement.
+        pool_use_lifo=True,
         json_serializer=to_json,
         connect_args={
             "prepared_statement_cache_size": 500,

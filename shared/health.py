@@ -54,6 +54,8 @@ class Consumer(Protocol):
 
     async def reach(self, published: Mapping[str, int], within: float) -> None: ...
 
+    def fetch(self, wanted: bool) -> None: ...
+
 
 @dataclass(frozen=True)
 class Check:

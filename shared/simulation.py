@@ -101,6 +101,8 @@ class Stepper:
         self._one = asyncio.Lock()
         self._last: _Seen | None = None
         self._roamed_at: datetime | None = None
+        #: When Kafka is asked again although no driver says so.
+        self._fetching: asyncio.TimerHandle | None = None
         self._rows = typed_sql(runtime.settings.service, ALL_THAT_WAITS, columns=(("lasts", JSONB),))
 
     async def step(self, expected: Expected | None = None) -> Snapshot:
@@ -111,9 +113,17 @@ class Stepper:
                 with commands.acting_for(None):
                     return await self._step(expected or Expected())
             finally:
-                if self._consumer is not None:
-                    self._consumer.fetch(False)
+                self._rest()
                 self._loops.stepped(_NEXT_STEP)
+
+    def _rest(self) -> None:
+        """Until the driver says what is on its way, or has gone, Kafka is not asked."""
+        if self._consumer is None:
+            return
+        self._consumer.fetch(False)
+        if self._fetching is not None:
+            self._fetching.cancel()
+        self._fetching = asyncio.get_running_loop().call_later(_NEXT_STEP, self._consumer.fetch, True)
 
     async def _step(self, expected: Expected) -> Snapshot:
         if self._consumer is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ import aiohttp
 from shared.clock import ClockPage
 from shared.events.registry import SERVICES
 from steadypath.recipes import PHONE
-from steadypath.snapshot import Snapshot, moved, not_quiet, still_working
+from steadypath.snapshot import Snapshot, busy, moved, not_quiet, same, still_working
 
 PATIENCE_SECONDS = 60.0
 #: Without progress for so long, parts run every pass: some wait for what no row tells them (a dead owner's lease, a new broker).
@@ -129,16 +129,19 @@ class Driver:
         return _answer(self.now, latest)
 
     async def _settle(self, *, last: bool = True) -> Mapping[str, Snapshot]:
-        """Step everybody until two snapshots in a row are equal and quiet. At the `last` moment every pass is run once, and again
-        where nothing comes further: while they are stepped, the parts' own loops rest."""
-        before: Mapping[str, Snapshot | None] = {}
+        """Step whoever has something to do until nobody has, then everybody, until all say once more what they said before and
+        are quiet. At the `last` moment every pass is run once, and again where nothing comes further: while they are stepped,
+        the parts' own loops rest."""
+        before: Mapping[str, Snapshot | None] = {} if last else self.latest
         pause = _FIRST_PAUSE
         last_progress = time.monotonic()
         while True:
             stands = time.monotonic() - last_progress > _LOOK_AGAIN_SECONDS
-            now = await self._step_all(_told(before, whole=stands or (last and not before)))
+            everybody = {part.name for part in self._parts}
+            wanted = everybody if stands or not before else busy(before, self.now) or everybody
+            now = {**before, **await self._step_all(_told(before, whole=stands or not before), wanted)}
             why = not_quiet(now, self.now) + still_working(before, now)
-            if not why and now == before:
+            if wanted == everybody and not why and same(before, now):
                 self.latest = {name: snapshot for name, snapshot in now.items() if snapshot is not None}
                 return self.latest
             if moved(before, now):
@@ -150,9 +153,10 @@ class Driver:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             before = now
 
-    async def _step_all(self, told: Mapping[str, object]) -> Mapping[str, Snapshot | None]:
-        snapshots = await asyncio.gather(*(self._step(part, told) for part in self._parts))
-        return {part.name: snapshot for part, snapshot in zip(self._parts, snapshots, strict=True)}
+    async def _step_all(self, told: Mapping[str, object], wanted: Collection[str]) -> Mapping[str, Snapshot | None]:
+        parts = [part for part in self._parts if part.name in wanted]
+        snapshots = await asyncio.gather(*(self._step(part, told) for part in parts))
+        return {part.name: snapshot for part, snapshot in zip(parts, snapshots, strict=True)}
 
     async def _step(self, part: Stepped, told: Mapping[str, object]) -> Snapshot | None:
         """None where a part is not there, or does not answer as agreed: it is waited for."""

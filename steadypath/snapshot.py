@@ -44,6 +44,19 @@ class Snapshot:
             raise ValueError("not a snapshot") from error
 
 
+def busy(snapshots: Mapping[str, Snapshot | None], now: datetime) -> set[str]:
+    """Who has something to do, as far as anybody knows: by itself, or with records not handled; and who gave no answer."""
+    own = {name for name, one in snapshots.items() if one is None or _own(replace(one, now=now), now)}
+    return own | {line.partition(":")[0] for line in _unread(snapshots)}
+
+
+def same(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> bool:
+    """Whether nobody has anything new to say; the time of saying apart."""
+    return before.keys() == now.keys() and all(
+        one is not None and (old := before[name]) is not None and replace(old, now=one.now) == one for name, one in now.items()
+    )
+
+
 def not_quiet(snapshots: Mapping[str, Snapshot | None], now: datetime) -> list[str]:
     """What is not quiet, a line each; empty = quiet. A part that is not there is not quiet."""
     found: list[str] = []

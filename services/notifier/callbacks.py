@@ -25,6 +25,7 @@ from shared.messaging.unit import Unit
 from shared.runtime import Runtime
 
 _WITHIN: timedelta = default("notifier", "callback_within")
+_KEEP = insert(status_callback).on_conflict_do_nothing().returning(status_callback.c.sid)
 
 
 class Callback:
@@ -47,9 +48,7 @@ async def keep(unit: Unit, attempt_id: UUID, callback: Callback) -> bool:
         return False
     values = {"attempt_id": attempt_id, "clinic_id": known.clinic_id, "sid": callback.sid, "status": callback.status}
     values |= {"error_code": callback.error_code or 0, "received_at": unit.now}
-    new = await unit.conn.execute(
-        insert(status_callback).values(values).on_conflict_do_nothing().returning(status_callback.c.sid)
-    )
+    new = await unit.conn.execute(_KEEP, values)
     if new.scalar_one_or_none() is not None:
         await fate.provider_has(
             unit, attempt_id, callback.sid, callback.status, learnt_from="callback", error_code=callback.error_code

@@ -16,7 +16,7 @@ from services.notifier import channel, fate
 from services.notifier.domain.outcome import Outcome, retry_in
 from services.notifier.domain.templates import Templates
 from services.notifier.lastgate import Gate
-from services.notifier.storage import attempts, messages
+from services.notifier.storage import attempts, messages, turns
 from services.notifier.storage.attempts import Letter
 from services.notifier.twilio_client import Provider
 from shared import tracing
@@ -56,9 +56,9 @@ class Sender:
         async with self._runtime.reading() as unit:
             probe = await channel.probe_at(unit)
             if probe is None:
-                return await messages.next_due(unit, channel_open=True)
-            queued = await messages.next_due(unit, channel_open=True)
-            useless = await messages.next_due(unit, channel_open=False)
+                return await turns.next_due(unit, channel_open=True)
+            queued = await turns.next_due(unit, channel_open=True)
+            useless = await turns.next_due(unit, channel_open=False)
         return None if queued is None or useless is None else min(max(queued, probe), useless)
 
     async def run(self, now: datetime) -> int:
@@ -78,11 +78,11 @@ class Sender:
     async def _through_gate(self, unit: Unit, room: int) -> tuple[int, list[Letter]]:
         """Locks everybody first, in one order; only what is read after that is believed."""
         open_now, limit = await self._channel(unit, room)
-        due = await messages.due(unit, limit, channel_open=open_now)
+        due = await turns.due(unit, limit, channel_open=open_now)
         if not due:
             return 0, []
         await unit.lock(*{key for text in due for key in text.lock_keys})
-        texts = await messages.again(unit, due, channel_open=open_now)
+        texts = await turns.again(unit, due, channel_open=open_now)
         return len(texts), await self._gate.pass_group(unit, texts)
 
     async def _channel(self, unit: Unit, room: int) -> tuple[bool, int]:

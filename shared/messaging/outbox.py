@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import tables_of
@@ -58,6 +59,9 @@ async def write(conn: AsyncConnection, service: str, rows: Sequence[OutboxRow]) 
     """Inserts the rows in the order in which they were said; an id that is already there changes nothing."""
     if not rows:
         return
-    outbox = tables_of(service).outbox
-    statement = insert(outbox).on_conflict_do_nothing(index_elements=["event_id"])
-    await conn.execute(statement, [vars(row) for row in rows])
+    await conn.execute(_insert(service), [vars(row) for row in rows])
+
+
+@cache
+def _insert(service: str) -> Insert:
+    return insert(tables_of(service).outbox).on_conflict_do_nothing(index_elements=["event_id"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import tables_of
@@ -48,27 +49,29 @@ async def write(conn: AsyncConnection, service: str, planned: Mapping[tuple[str,
     """Makes the rows what the transaction last said of each (kind, ref). Rows in key order, so that two never deadlock."""
     dropped = sorted(key for key, item in planned.items() if item is None)
     kept = [planned[key] for key in sorted(key for key, item in planned.items() if item is not None)]
-    due_work = tables_of(service).due_work
     if dropped:
+        due_work = tables_of(service).due_work
         await conn.execute(delete(due_work).where(tuple_(due_work.c.kind, due_work.c.ref).in_(dropped)))
     if not kept:
         return
-    statement = insert(due_work)
+    await conn.execute(_upsert(service), [vars(item) for item in kept if item is not None])
+
+
+@cache
+def _upsert(service: str) -> Insert:
+    statement = insert(tables_of(service).due_work)
     fresh = statement.excluded
-    await conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["kind", "ref"],
-            set_={
-                "key": fresh.key,
-                "clinic_id": fresh.clinic_id,
-                "due_at": fresh.due_at,
-                "data": fresh.data,
-                "attempts": 0,
-                "state": "waiting",
-                "error": None,
-            },
-        ),
-        [vars(item) for item in kept if item is not None],
+    return statement.on_conflict_do_update(
+        index_elements=["kind", "ref"],
+        set_={
+            "key": fresh.key,
+            "clinic_id": fresh.clinic_id,
+            "due_at": fresh.due_at,
+            "data": fresh.data,
+            "attempts": 0,
+            "state": "waiting",
+            "error": None,
+        },
     )
 
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Row, bindparam, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.adherence.domain.checkins import CheckInOutcome
@@ -17,6 +17,12 @@ from services.adherence.domain.rules import DoseOnRecord
 from services.adherence.domain.silence import Fact, Window
 from services.adherence.storage.tables import facts, history, incidents, occurrences, requests
 from shared.messaging.unit import Unit
+
+#: Statements that every event meets are made once: making one costs as much as running it.
+_WANTED = occurrences.c.occurrence_id == bindparam("wanted")
+_GET, _SAVE = select(occurrences).where(_WANTED), update(occurrences).where(_WANTED)
+_FACTS = select(facts).where(facts.c.occurrence_id == bindparam("wanted"))
+_ADD_FACT = insert(facts).on_conflict_do_nothing(index_elements=["fact_id"])
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def _occurrence(row: Row[Any]) -> Occurrence:
 
 async def get(unit: Unit, occurrence_id: UUID) -> Occurrence | None:
     """None: not said due yet; facts about it wait as rows until it is."""
-    found = await unit.conn.execute(select(occurrences).where(occurrences.c.occurrence_id == occurrence_id))
+    found = await unit.conn.execute(_GET, {"wanted": occurrence_id})
     row = found.first()
     return None if row is None else _occurrence(row)
 
@@ -111,24 +117,24 @@ async def expect(unit: Unit, one: Occurrence) -> bool:
 
 async def add_fact(unit: Unit, clinic_id: UUID, patient_id: UUID, occurrence_id: UUID, fact: Fact) -> None:
     """Keeps a fact as it came. The same fact twice is one."""
-    statement = insert(facts).values(
-        fact_id=fact.id,
-        occurrence_id=occurrence_id,
-        clinic_id=clinic_id,
-        patient_id=patient_id,
-        kind=fact.kind,
-        at=fact.at,
-        value=fact.value,
-        reason=fact.reason,
-        score=fact.score,
-        item=fact.item,
-        version=fact.version,
-    )
-    await unit.conn.execute(statement.on_conflict_do_nothing(index_elements=["fact_id"]))
+    values = {
+        "fact_id": fact.id,
+        "occurrence_id": occurrence_id,
+        "clinic_id": clinic_id,
+        "patient_id": patient_id,
+        "kind": fact.kind,
+        "at": fact.at,
+        "value": fact.value,
+        "reason": fact.reason,
+        "score": fact.score,
+        "item": fact.item,
+        "version": fact.version,
+    }
+    await unit.conn.execute(_ADD_FACT, values)
 
 
 async def facts_of(unit: Unit, occurrence_id: UUID) -> list[Fact]:
-    rows = await unit.conn.execute(select(facts).where(facts.c.occurrence_id == occurrence_id))
+    rows = await unit.conn.execute(_FACTS, {"wanted": occurrence_id})
     return [Fact(r.fact_id, r.kind, r.at, r.value, r.reason, r.score, r.item, r.version) for r in rows]
 
 
@@ -160,7 +166,7 @@ async def save_check_in(unit: Unit, one: Occurrence, outcome: CheckInOutcome) ->
 
 
 async def _save(unit: Unit, one: Occurrence, values: dict[str, Any]) -> None:
-    await unit.conn.execute(update(occurrences).where(occurrences.c.occurrence_id == one.id).values(**values))
+    await unit.conn.execute(_SAVE, {"wanted": one.id} | values)
 
 
 async def _remember(unit: Unit, one: Occurrence, state: str, why: str | None, late: bool, at: datetime, revision: int) -> None:

@@ -7,12 +7,12 @@ no owner any more, and what it came to is not known.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, bindparam, func, select, update
 
 from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.message import MessageKind
@@ -62,24 +62,16 @@ class Attempt:
     looks: int
 
 
-_NAMES = (
-    "id",
-    "message_id",
-    "clinic_id",
-    "contact_id",
-    "epoch",
-    "outcome",
-    "started_at",
-    "valid_until",
-    "sid",
-    "look_at",
-    "looks",
-)
-_COLUMNS = [attempt.c[name] for name in _NAMES]
+_COLUMNS = [attempt.c[field.name] for field in fields(Attempt)]
+#: Statements that every text meets are made once: making one costs as much as running it.
+_GET = select(*_COLUMNS).where(attempt.c.id == bindparam("wanted"))
+_GET_LOCKED = _GET.with_for_update()
+_BEGIN = attempt.insert().values(lease_until_machine=func.clock_timestamp() + _LEASE)
+_END = update(attempt).where(attempt.c.id == bindparam("wanted"), attempt.c.outcome == bindparam("was"))
 
 
 def _of(row: Row[Any]) -> Attempt:
-    return Attempt(**{name: row._mapping[name] for name in _NAMES})
+    return Attempt(*tuple(row))
 
 
 async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, owner: UUID, valid_until: datetime) -> Letter:
@@ -94,26 +86,27 @@ async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, ow
     values |= {f"{name}_index": unit.cipher.blind_index(seal[name], purpose=f"attempt.{name}") for name in ("number", "body")}
     values |= {"id": new, "message_id": text.id, "clinic_id": text.clinic_id, "contact_id": text.contact_id, "epoch": text.epoch}
     values |= {"started_at": unit.now, "valid_until": valid_until, "owner": owner}
-    await unit.conn.execute(attempt.insert().values(**values, lease_until_machine=func.clock_timestamp() + _LEASE))
+    await unit.conn.execute(_BEGIN, values)
     validity = max(1, int((valid_until - unit.now).total_seconds()))
     said = (text.kind, text.cause_id, text.correlation_id)
     return Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity, *said)
 
 
 async def get(unit: Unit, wanted: UUID, *, lock: bool = False) -> Attempt | None:
-    statement = select(*_COLUMNS).where(attempt.c.id == wanted)
-    row = (await unit.conn.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    row = (await unit.conn.execute(_GET_LOCKED if lock else _GET, {"wanted": wanted})).one_or_none()
     return None if row is None else _of(row)
 
 
 async def end(unit: Unit, known: Attempt, outcome: str, **values: Any) -> bool:
     """Ends or advances an attempt from the outcome in which it was read; False where somebody else was quicker."""
-    statement = update(attempt).where(attempt.c.id == known.id, attempt.c.outcome == known.outcome)
-    return bool((await unit.conn.execute(statement.values(outcome=outcome, **values))).rowcount)
+    as_read = {"wanted": known.id, "was": known.outcome}
+    return bool((await unit.conn.execute(_END, as_read | {"outcome": outcome} | values)).rowcount)
 
 
 async def look_again(unit: Unit, known: Attempt, at: datetime | None, *, looked: bool = True) -> None:
     """When the provider is asked next about this attempt; None: never again."""
+    if not looked and at == known.look_at:
+        return
     looks = attempt.c.looks + 1 if looked else attempt.c.looks
     await unit.conn.execute(update(attempt).where(attempt.c.id == known.id).values(look_at=at, looks=looks))
 

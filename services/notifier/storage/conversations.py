@@ -23,6 +23,8 @@ _KINDS: Mapping[str, QuestionKind] = {
     kind: kind for kind in ("dose", "check-in", "follow-up", "appointment", "monitoring", "question")
 }
 
+_ASKED = insert(open_question).on_conflict_do_nothing()
+
 
 async def asked(unit: Unit, text: Message) -> None:
     """A text that asks has gone (or may have gone): a reply may answer it from now on. A text that asks nothing is no question.
@@ -45,7 +47,7 @@ async def asked(unit: Unit, text: Message) -> None:
         "asked_at": unit.now,
         "answer_until": _answer_until(unit, text),
     }
-    await unit.conn.execute(insert(open_question).values(values).on_conflict_do_nothing())
+    await unit.conn.execute(_ASKED, values)
 
 
 def _answer_until(unit: Unit, text: Message) -> datetime:

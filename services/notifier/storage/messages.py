@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, select, tuple_, update
+from sqlalchemy import Row, and_, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.domain.message import MAY_HAVE_LEFT, MessageDraft, MessageKind, MessageState, may_move
@@ -64,11 +64,23 @@ class Message:
         return tuple(sorted({key for key in both if key is not None}))
 
 
+#: In the order of `Message`; a statement that returns a text begins with them.
 COLUMNS = [message.c[field.name] for field in fields(Message)]
+_WIDTH = len(COLUMNS)
+#: Statements that every text meets are made once: making one costs as much as running it.
+_ONE = select(*COLUMNS).where(message.c.id == bindparam("wanted"))
+_ONE_LOCKED = _ONE.with_for_update()
+_AS_READ = (message.c.id == bindparam("wanted"), message.c.state == bindparam("was"), message.c.epoch == bindparam("was_epoch"))
+_MOVE = update(message).where(*_AS_READ).values(epoch=message.c.epoch + 1).returning(*COLUMNS)
+_LOCK_KEYS = (
+    select(message.c.contact_id, message.c.patient_id)
+    .join(attempt, attempt.c.message_id == message.c.id)
+    .where(attempt.c.id == bindparam("wanted"))
+)
 
 
 def message_of(row: Row[Any]) -> Message:
-    return Message(**{field.name: row._mapping[field.name] for field in fields(Message)})
+    return Message(*row[:_WIDTH])
 
 
 def message_id(key: str) -> UUID:
@@ -155,13 +167,8 @@ async def move(unit: Unit, known: Message, to: MessageState, **values: Any) -> M
     """
     if not may_move(known.state, to):
         raise ValueError(f"no move from {known.state} to {to}")
-    statement = (
-        update(message)
-        .where(message.c.id == known.id, message.c.state == known.state, message.c.epoch == known.epoch)
-        .values(state=to, epoch=message.c.epoch + 1, changed_at=unit.now, **values)
-        .returning(*COLUMNS)
-    )
-    row = (await unit.conn.execute(statement)).one_or_none()
+    as_read = {"wanted": known.id, "was": known.state, "was_epoch": known.epoch}
+    row = (await unit.conn.execute(_MOVE, as_read | {"state": to, "changed_at": unit.now} | values)).one_or_none()
     return None if row is None else message_of(row)
 
 
@@ -176,8 +183,7 @@ async def postpone(unit: Unit, known: Message, until: datetime, waits_for: str, 
 
 async def one(unit: Unit, wanted: UUID, *, lock: bool = False) -> Message | None:
     """The text of an id. `lock`: its row stays as it is until the transaction ends."""
-    statement = select(*COLUMNS).where(message.c.id == wanted)
-    row = (await unit.conn.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    row = (await unit.conn.execute(_ONE_LOCKED if lock else _ONE, {"wanted": wanted})).one_or_none()
     return None if row is None else message_of(row)
 
 
@@ -251,41 +257,6 @@ async def last_of_kinds(
     return {(row[0], row[1]): row[2] for row in await unit.conn.execute(statement)}
 
 
-#: Which goes first when more are due than can go at once.
-_URGENCY: Mapping[MessageKind, int] = {"safe-reply": 0, "alert": 1, "opt-out-confirmation": 2, "help": 2, "dose": 4}
-
-
-def _due(now: datetime, *, channel_open: bool) -> ColumnElement[bool]:
-    """With the channel down nothing is consumed; what has become useless is still said so."""
-    queued = message.c.state == "queued"
-    return and_(queued, message.c.not_before <= now) if channel_open else and_(queued, message.c.useful_until <= now)
-
-
-async def due(unit: Unit, limit: int, *, channel_open: bool) -> Sequence[Message]:
-    """Texts for the gate, the most urgent first. Read without locks: read them `again` once everybody is locked."""
-    urgency = case(_URGENCY, value=message.c.kind, else_=3)
-    urgency = case((message.c.kind.in_(("check-in", "education", "welcome", "verification")), 5), else_=urgency)
-    statement = select(*COLUMNS).where(_due(unit.now, channel_open=channel_open))
-    rows = await unit.conn.execute(statement.order_by(urgency, message.c.not_before, message.c.id).limit(limit))
-    return [message_of(row) for row in rows]
-
-
-async def again(unit: Unit, texts: Sequence[Message], *, channel_open: bool) -> Sequence[Message]:
-    """Those of the texts that are still due, in the same order, their rows held until the end of the transaction."""
-    wanted = [text.id for text in texts]
-    due_still = and_(message.c.id.in_(wanted), _due(unit.now, channel_open=channel_open))
-    rows = await unit.conn.execute(select(*COLUMNS).where(due_still).order_by(message.c.id).with_for_update(skip_locked=True))
-    found = {row.id: message_of(row) for row in rows}
-    return [found[each] for each in wanted if each in found]
-
-
-async def next_due(unit: Unit, *, channel_open: bool) -> datetime | None:
-    """When the next queued text is to go to the gate."""
-    column = message.c.not_before if channel_open else message.c.useful_until
-    found: datetime | None = (await unit.conn.execute(select(func.min(column)).where(message.c.state == "queued"))).scalar_one()
-    return found
-
-
 async def waiting_for_digest(unit: Unit, contact_id: UUID) -> Sequence[Message]:
     """Alerts of a person that wait to go together."""
     waiting = and_(message.c.contact_id == contact_id, message.c.state == "queued", message.c.waits_for == "digest")
@@ -300,9 +271,8 @@ async def tries(unit: Unit, wanted: UUID) -> int:
 
 async def lock_keys_of(unit: Unit, attempt_id: UUID) -> tuple[UUID, ...]:
     """Whom to lock before an attempt is touched; nobody where there is no such attempt."""
-    statement = select(*COLUMNS).join(attempt, attempt.c.message_id == message.c.id).where(attempt.c.id == attempt_id)
-    row = (await unit.conn.execute(statement)).one_or_none()
-    return () if row is None else message_of(row).lock_keys
+    row = (await unit.conn.execute(_LOCK_KEYS, {"wanted": attempt_id})).one_or_none()
+    return () if row is None else tuple(sorted({key for key in row if key is not None}))
 
 
 async def queued_for_alert(unit: Unit, alert_id: UUID) -> Sequence[Message]:

@@ -39,6 +39,7 @@ def _place() -> Insert:
     return statement.on_conflict_do_update(index_elements=["occurrence_id"], set_=changes, where=_OPEN)
 
 
+_FIND = select(OCCURRENCE).where(OCCURRENCE.c.occurrence_id == bindparam("wanted"))
 _PLACE, _PLAN = _place(), insert(OCCURRENCE).on_conflict_do_nothing()
 
 
@@ -140,7 +141,7 @@ async def mark_sent(conn: AsyncConnection, occurrence_id: UUID, now: datetime) -
 
 async def find(conn: AsyncConnection, occurrence_id: UUID) -> tuple[Placed, str] | None:
     """A row and its state."""
-    row = (await conn.execute(select(OCCURRENCE).where(OCCURRENCE.c.occurrence_id == occurrence_id))).first()
+    row = (await conn.execute(_FIND, {"wanted": occurrence_id})).first()
     return (placed(row), row.state) if row else None
 
 

@@ -1,0 +1,67 @@
+"""Whose turn it is: which queued texts are due for the gate, and when the next one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select
+
+from services.notifier.domain.message import MessageKind
+from services.notifier.storage.messages import COLUMNS, Message, message_of
+from services.notifier.storage.tables import message
+from shared.messaging.unit import Unit
+
+#: Which goes first when more are due than can go at once.
+_URGENCY: Mapping[MessageKind, int] = {"safe-reply": 0, "alert": 1, "opt-out-confirmation": 2, "help": 2, "dose": 4}
+
+
+def _is_due(*, channel_open: bool) -> ColumnElement[bool]:
+    """With the channel down nothing is consumed; what has become useless is still said so."""
+    turn = message.c.not_before if channel_open else message.c.useful_until
+    return and_(message.c.state == "queued", turn <= bindparam("now"))
+
+
+def _most_urgent(*, channel_open: bool) -> Select[Any]:
+    urgency = case(_URGENCY, value=message.c.kind, else_=3)
+    urgency = case((message.c.kind.in_(("check-in", "education", "welcome", "verification")), 5), else_=urgency)
+    statement = select(*COLUMNS).where(_is_due(channel_open=channel_open))
+    return statement.order_by(urgency, message.c.not_before, message.c.id).limit(bindparam("limit"))
+
+
+def _still_due(*, channel_open: bool) -> Select[Any]:
+    wanted = message.c.id.in_(bindparam("wanted", expanding=True))
+    statement = select(*COLUMNS).where(wanted, _is_due(channel_open=channel_open))
+    return statement.order_by(message.c.id).with_for_update(skip_locked=True)
+
+
+def _next(*, channel_open: bool) -> Select[Any]:
+    column = message.c.not_before if channel_open else message.c.useful_until
+    return select(func.min(column)).where(message.c.state == "queued")
+
+
+#: By whether the channel is open; made once: making one costs as much as running it.
+_DUE = {way: _most_urgent(channel_open=way) for way in (True, False)}
+_AGAIN = {way: _still_due(channel_open=way) for way in (True, False)}
+_NEXT = {way: _next(channel_open=way) for way in (True, False)}
+
+
+async def due(unit: Unit, limit: int, *, channel_open: bool) -> Sequence[Message]:
+    """Texts for the gate, the most urgent first. Read without locks: read them `again` once everybody is locked."""
+    rows = await unit.conn.execute(_DUE[channel_open], {"now": unit.now, "limit": limit})
+    return [message_of(row) for row in rows]
+
+
+async def again(unit: Unit, texts: Sequence[Message], *, channel_open: bool) -> Sequence[Message]:
+    """Those of the texts that are still due, in the same order, their rows held until the end of the transaction."""
+    wanted = [text.id for text in texts]
+    rows = await unit.conn.execute(_AGAIN[channel_open], {"now": unit.now, "wanted": wanted})
+    found = {row.id: message_of(row) for row in rows}
+    return [found[each] for each in wanted if each in found]
+
+
+async def next_due(unit: Unit, *, channel_open: bool) -> datetime | None:
+    """When the next queued text is to go to the gate."""
+    found: datetime | None = (await unit.conn.execute(_NEXT[channel_open])).scalar_one()
+    return found
