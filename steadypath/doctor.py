@@ -44,10 +44,10 @@ async def _environment() -> bool:
         settings = Settings.from_env("notifier")
     except SettingsError as error:
         return show("settings", Finding(False, str(error), "set it as .env.example says"))
-    passed = show("settings", Finding(True, "complete"))
+    passed = show("settings", Finding(True, "as .env.example wants them"))
     for name, check in CHECKS.items():
         passed = show(name, await _within_patience(check, settings)) and passed
-    for name, finding in (await doctor_ops.test_here(settings)).items():
+    for name, finding in (await doctor_ops.try_here(settings)).items():
         passed = show(name, finding) and passed
     return passed
 
@@ -100,7 +100,11 @@ async def _broker(settings: Settings) -> Finding:
         metadata = await client.fetch_all_metadata()
         missing = sorted(set(TOPICS) - metadata.topics())
     except (KafkaError, OSError) as error:
-        return Finding(False, f"cannot connect ({type(error).__name__})", "check STEADYPATH_KAFKA_BOOTSTRAP")
+        return Finding(
+            False,
+            f"cannot connect ({type(error).__name__})",
+            "check host and port in STEADYPATH_KAFKA_BOOTSTRAP, and that it runs",
+        )
     finally:
         await client.close()
     if missing:
@@ -120,7 +124,9 @@ async def _provider(settings: Settings) -> Finding:
         return Finding(
             False, "the provider refuses the credentials", "compare account sid and auth token with the provider's console"
         )
-    return Finding(False, f"the provider did not answer as Twilio does ({_shown(status)})", "check STEADYPATH_TWILIO_API_BASE")
+    if status is None:
+        return Finding(False, "nobody answers there", "check STEADYPATH_TWILIO_API_BASE, and that this machine may reach it")
+    return Finding(False, f"it does not answer as Twilio does (HTTP {status})", "check STEADYPATH_TWILIO_API_BASE")
 
 
 async def _webhook(settings: Settings) -> Finding:
@@ -129,9 +135,10 @@ async def _webhook(settings: Settings) -> Finding:
     status = await _status("POST", f"{settings.public_base_url}/notifier/twilio/inbound")
     if status == 403:
         return Finding(True, "reaches the notifier, which refuses what is not signed")
-    return Finding(
-        False, f"does not reach the notifier ({_shown(status)}; 403 is right)", "check the address, proxy and firewall"
-    )
+    if status is None:
+        return Finding(False, "nobody answers there", "check STEADYPATH_PUBLIC_BASE_URL, DNS, proxy and firewall")
+    said = f"something else than the notifier answers there (HTTP {status}; 403 is right)"
+    return Finding(False, said, "check STEADYPATH_PUBLIC_BASE_URL, and that the proxy hands /notifier/ on")
 
 
 async def _switch(settings: Settings) -> Finding:
@@ -170,7 +177,3 @@ async def _status(method: str, url: str, login: dict[str, str] | None = None) ->
             return got.status
     except (aiohttp.ClientError, OSError):
         return None
-
-
-def _shown(status: int | None) -> str:
-    return "no answer" if status is None else f"HTTP {status}"

@@ -74,7 +74,7 @@ def judged(channel: str, *, delivered: bool, why: Why | None, code: int | None) 
     return Finding(False, said.format(code=code), fix)
 
 
-async def test_here(settings: Settings) -> dict[str, Finding]:
+async def try_here(settings: Settings) -> dict[str, Finding]:
     """By the name of the check: a test sent from this machine by these settings."""
     channels = channels_of(settings)
     if not channels:
@@ -89,7 +89,7 @@ async def test_here(settings: Settings) -> dict[str, Finding]:
     return found
 
 
-def tested_there(answer: list[dict[str, object]]) -> dict[str, Finding]:
+def judged_there(answer: list[dict[str, object]]) -> dict[str, Finding]:
     """The same, of a test that a running service has sent: the answer of `POST /<service>/ops/test`. None set is no fault of a
     system that runs, as a demo does; it is to be seen."""
     if not answer:

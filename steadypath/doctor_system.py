@@ -66,7 +66,7 @@ def _parked(client: Client) -> Finding:
 def _channels(client: Client) -> dict[str, Finding]:
     """As the notifier has them: all services have the same."""
     try:
-        return doctor_ops.tested_there(client.post("/notifier/ops/test", {"reason": "steadypath doctor"}))
+        return doctor_ops.judged_there(client.post("/notifier/ops/test", {"reason": "steadypath doctor"}))
     except ProblemError as problem:
         wrong = Finding(False, "cannot be tested", _LOG.format(name="notifier"))
         return {"ops channel": _NOT_OPS if problem.status == 403 else wrong}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from steadypath import state
@@ -73,4 +74,5 @@ def said(shown: dict[str, Any]) -> str:
         return "texts go: the switch is on"
     whose = [name for name, off in (("this clinic's", shown["clinic"] != "on"), ("every clinic's", shown["all"] != "on")) if off]
     goes = NOTHING_GOES if shown["everything"] else STILL_GO
-    return f"texts are OFF since {shown['since']} by {' and '.join(whose)} switch; {goes}"
+    since = datetime.fromisoformat(shown["since"]).strftime("%Y-%m-%d %H:%M UTC")
+    return f"texts are OFF since {since} by {' and '.join(whose)} switch; {goes}"
