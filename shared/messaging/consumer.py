@@ -216,6 +216,8 @@ class Consumer:
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             await cluster.stop()
+        # Whether records wait at a broker that is away, nobody knows: with the next connection it is asked anew.
+        self._waiting_since = None
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -10,10 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import make_engine
+from shared.events.due import DueWithdrawnV1
 from shared.messaging.failures import Policy, class_of, policy_of
-from tests.integration.messaging.bench import Bench, Heard, until, withdrawn
+from shared.messaging.unit import Unit
+from tests.integration.messaging.bench import QUICK, Bench, Heard, until, withdrawn
 from tests.integration.messaging.records import record
-from tests.support.parts import Database
+from tests.support.parts import Broker, Database
 
 
 async def failure_of(url: str, work: Callable[[AsyncConnection], Awaitable[object]]) -> Exception:
@@ -95,3 +99,18 @@ async def test_while_the_database_is_away_the_consumer_waits_and_nothing_is_park
     server.sql('alter database :"name" allow_connections true', name=name)
     await until(lambda: heard.of(patient) == [1])
     assert await bench.count("parked") == 0
+
+
+async def test_while_the_broker_is_away_the_consumer_is_not_called_stuck(bench: Bench, fresh_kafka: Broker) -> None:
+    """A record waited when the broker went. Ending the process, which follows from being stuck, would not bring it back."""
+    heard, never = Heard(), asyncio.Event()
+
+    async def hang(_unit: Unit, _event: DueWithdrawnV1) -> None:
+        await never.wait()
+
+    heard.on_event = hang
+    await bench.raw(record(withdrawn(uuid4())))
+    consumer = bench.consumer(bench.handling(heard), replace(QUICK, stuck_after=0.3))
+    await until(lambda: consumer.stuck_for() > 0)
+    fresh_kafka.process.kill()
+    await until(lambda: not consumer.connected() and consumer.stuck_for() == 0.0, seconds=20)
