@@ -41,21 +41,32 @@ def _bound(table: str, column: str, row: object) -> bytes:
 class FieldCipher:
     """Seals and opens fields under one data key (32 bytes); `older` are keys, by id, that only open."""
 
+    @classmethod
+    def of(cls, keys: Mapping[int, bytes]) -> FieldCipher:
+        """Of keys by id, as the settings have them: the first one seals."""
+        first = next(iter(keys))
+        return cls(keys[first], key_id=first, older={each: key for each, key in keys.items() if each != first})
+
     def __init__(self, key: bytes, *, key_id: int = _FIRST_KEY_ID, older: Mapping[int, bytes] | None = None) -> None:
         keys = {**(older or {}), key_id: key}
         if any(len(each) != KEY_BYTES for each in keys.values()):
             raise ValueError("a data key has exactly 32 bytes")
         if any(not 0 < each <= 255 for each in keys):
             raise ValueError("a data key's id is a byte from 1 to 255")
-        self._key_id = key_id
+        self.key_id = key_id
         self._sealing = {each: AESGCM(_derive(value, "seal")) for each, value in keys.items()}
         self._index_root = _derive(key, "index")
+
+    @property
+    def changing(self) -> bool:
+        """Whether older keys are loaded too."""
+        return len(self._sealing) > 1
 
     def seal(self, text: str, *, table: str, column: str, row: object) -> bytes:
         """The text, readable only with the key and only for this table, column and row."""
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._sealing[self._key_id].encrypt(nonce, text.encode(), _bound(table, column, row))
-        return bytes([self._key_id]) + nonce + sealed
+        sealed = self._sealing[self.key_id].encrypt(nonce, text.encode(), _bound(table, column, row))
+        return bytes([self.key_id]) + nonce + sealed
 
     def open(self, blob: bytes, *, table: str, column: str, row: object) -> str:
         """The text that `seal` was given. Raises CannotOpen for another key, another place or a changed byte."""

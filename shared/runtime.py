@@ -35,7 +35,7 @@ class Runtime:
         self.engine = engine or make_engine(settings.database_url, service=settings.service)
         #: For single reads: each statement stands for itself.
         self.reader = reader(self.engine)
-        self.cipher = FieldCipher(settings.data_key)
+        self.cipher = FieldCipher.of(settings.data_key)
         self.log = log
         self.metrics = Metrics()
         self.store = Store(settings.service, self.engine, self.cipher)

@@ -34,6 +34,7 @@ from shared.messaging.unit import Fires, Handlers, Pass
 from shared.messaging.work import KEY_PARKED
 from shared.ops import OpsPass, ops_say
 from shared.restore.process import Recollection, WayBack, refuse_unnoticed
+from shared.rotation import before_serving
 from shared.runtime import Runtime
 from shared.settings import Role, Settings, SettingsError
 from shared.startup import NotStarted, bootstrap_key, check_schema, wait_for_database
@@ -207,6 +208,7 @@ class Process:
             return 0
         await check_schema(self.runtime)
         await bootstrap_key(self.runtime)
+        await before_serving(self.runtime.engine, self._spec.name, self.runtime.cipher)
         if not await self._find_way_back():
             return 0
         if self._spec.on_start is not None:

@@ -40,7 +40,8 @@ class Settings:
     role: Role
     database_url: str = field(repr=False)
     kafka_bootstrap: str
-    data_key: bytes = field(repr=False)
+    #: By id; the first one seals and makes the blind indexes, the others only open.
+    data_key: Mapping[int, bytes] = field(repr=False)
     host: str = "127.0.0.1"
     port: int = 8080
     key: str | None = field(default=None, repr=False)
@@ -178,11 +179,16 @@ def _bootstrap(raw: str) -> str:
     return raw
 
 
-def _data_key(raw: str) -> bytes:
-    """base64 of exactly 32 random bytes (for example: openssl rand -base64 32)"""
-    key = base64.b64decode(raw, validate=True)
-    _require(len(key) == 32)
-    return key
+def _data_key(raw: str) -> Mapping[int, bytes]:
+    """base64 of exactly 32 random bytes (openssl rand -base64 32); while it is changed NEW,OLD as ID:BASE64,ID:BASE64"""
+    keys: dict[int, bytes] = {}
+    for each in raw.split(","):
+        before, colon, encoded = each.strip().rpartition(":")
+        _require(not colon or (before.isascii() and before.isdigit() and 1 <= int(before) <= 255))
+        key_id, key = int(before or 1), base64.b64decode(encoded, validate=True)
+        _require(len(key) == 32 and key_id not in keys)
+        keys[key_id] = key
+    return keys
 
 
 def _port(raw: str) -> int:

@@ -167,3 +167,12 @@ def test_what_one_service_cannot_do_without_is_named() -> None:
     settings.need("twilio_account_sid")
     with pytest.raises(SettingsError, match=r"^STEADYPATH_TWILIO_AUTH_TOKEN: is needed by the notifier"):
         settings.need("twilio_account_sid", "twilio_auth_token")
+
+
+def test_a_data_key_that_is_being_changed_is_two_of_which_the_first_seals() -> None:
+    new, old = (base64.b64encode(letter * 32).decode() for letter in (b"n", b"o"))
+    settings = Settings.from_env("notifier", env={**GOOD, "STEADYPATH_DATA_KEY": f"2:{new},{old}"})
+    assert list(settings.data_key.items()) == [(2, b"n" * 32), (1, b"o" * 32)]
+    for bad in (f"{new},{old}", f"0:{new}", f"256:{new}", f"2:{new},", f"x:{new}"):
+        with pytest.raises(SettingsError, match="STEADYPATH_DATA_KEY"):
+            Settings.from_env("notifier", env={**GOOD, "STEADYPATH_DATA_KEY": bad})
