@@ -61,7 +61,7 @@ async def make_topics(bootstrap: str, wanted: Wanted) -> list[str]:
         for name, topic in existing.items():
             if len(topic["partitions"]) != wanted.partitions:
                 raise ValueError(
-                    f"{name} has {len(topic['partitions'])} partitions, {wanted.partitions} are wanted: docs/operations/partitions.md"
+                    f"{name} has {len(topic['partitions'])} partitions, not {wanted.partitions}: docs/operations/partitions.md"
                 )
         missing = [name for name in TOPICS if name not in existing]
         if missing:
