@@ -48,6 +48,8 @@ class Settings:
     clinic: str = "clinic"
     clock_page: Path | None = None
     kafka_bootstrap_file: Path | None = None
+    #: Milliseconds that Kafka may hold a fetch while there is nothing to give.
+    kafka_fetch_wait: int = 20
     twilio_account_sid: str | None = None
     twilio_auth_token: str | None = field(default=None, repr=False)
     #: The token before the last rotation: still verifies signatures, never sends.
@@ -72,6 +74,7 @@ class Settings:
             database_url=read.needed("DATABASE_URL", _database_url),
             kafka_bootstrap=read.needed("KAFKA_BOOTSTRAP", _bootstrap),
             kafka_bootstrap_file=read.file_of("KAFKA_BOOTSTRAP"),
+            kafka_fetch_wait=read.given("KAFKA_FETCH_WAIT", _milliseconds, 20),
             data_key=read.needed("DATA_KEY", _data_key),
             host=read.given("HOST", _host, "127.0.0.1"),
             port=read.given("PORT", _port, 8080),
@@ -177,6 +180,12 @@ def _bootstrap(raw: str) -> str:
         _require(bool(host) and "/" not in host and port.isdigit())
         _port(port)
     return raw
+
+
+def _milliseconds(raw: str) -> int:
+    """whole milliseconds, 1 to 5000"""
+    _require(raw.isascii() and raw.isdigit() and 1 <= int(raw) <= 5000)
+    return int(raw)
 
 
 def _data_key(raw: str) -> Mapping[int, bytes]:
