@@ -1,6 +1,6 @@
 # `make demo` and `make test` are the two commands; they need Python 3.11+ and make, and set up the rest themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types contracts schemas format lock clean
+.PHONY: help demo test test-slow test-cluster lint types contracts schemas format lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,16 @@ test:            ## the tests, on a real PostgreSQL and a Kafka-protocol broker 
 
 test-slow:       ## the longer proofs: mutants, first run on a bare Python, whole weeks
 	@exec bin/dev -m pytest -m "slow and not cluster"
+
+test-cluster:    ## replicas, rebalances and broken brokers on a real Apache Kafka: container, else native (named at the top)
+	@exec bin/dev -m pytest -n0 -m cluster --durations=0 tests/cluster
+
+.PHONY: test-stack test-upgrade
+test-stack:      ## the compose stack on this machine's Docker engine: brought up, three notifiers, one killed in mid-wave
+	@exec bin/dev -m tests.compose.prove
+
+test-upgrade:    ## from the release of deploy/upgrade-from to this one and back, process by process, while texts go on
+	@exec bin/dev -m pytest -n0 -rs tests/upgrade
 
 lint:            ## ruff: rules and format
 	@bin/dev -m ruff check .
