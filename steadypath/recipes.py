@@ -40,7 +40,7 @@ OPS_CHANNELS = (
     "STEADYPATH_OPS_SMTP_CA_FILE",
 )
 #: Of the caller's own settings only these reach the stack: a real account's credentials must not get into a rehearsal.
-PASSED_ON = ("STEADYPATH_LOG_LEVEL", "STEADYPATH_CLINIC", "STEADYPATH_OTLP_ENDPOINT", *OPS_CHANNELS)
+PASSED_ON = ("STEADYPATH_LOG_LEVEL", "STEADYPATH_CLINIC", "STEADYPATH_OTLP_ENDPOINT", "STEADYPATH_METRICS_KEY", *OPS_CHANNELS)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from services.notifier import callbacks, inbound, shown
+from services.notifier.account import AccountPass
 from services.notifier.domain.templates import load
 from services.notifier.handlers import adherence, crisis, due, parked, plans
 from services.notifier.http import bulk, clinic, contacts, messages, switch
@@ -38,7 +39,9 @@ def router(runtime: Runtime) -> APIRouter:
 def passes(runtime: Runtime) -> Sequence[Pass]:
     """What a worker of the notifier does beside handling events: sending, and asking what became of what was sent."""
     provider = Provider(runtime.settings)
-    return (Sender(runtime, provider, load()), Reconciler(runtime, provider), InboundPass(runtime, provider))
+    always = (Sender(runtime, provider, load()), Reconciler(runtime, provider), InboundPass(runtime, provider))
+    # Simulated time asks for nothing that has no clinical time.
+    return always if runtime.settings.simulated else (*always, AccountPass(runtime, provider))
 
 
 SPEC = ServiceSpec(

@@ -49,7 +49,7 @@ class _Numbers:
 
 
 def checks(runtime: Runtime) -> Sequence[OwnCheck]:
-    """`channel` and `texts`. A channel that is down is shown and no reason to be unready (decision 0181)."""
+    """`channel`, which fails where the provider refuses the account, and `texts` (decision 0181)."""
     numbers = _Numbers(runtime)
 
     async def channel(conn: AsyncConnection) -> Check:
@@ -58,7 +58,7 @@ def checks(runtime: Runtime) -> Sequence[OwnCheck]:
             numbers.channel.labels(reason).set(row is not None and row.reason == reason)
         if row is None:
             return Check("channel", passed=True)
-        return Check("channel", passed=True, detail={"down": row.reason, "code": row.error_code or 0})
+        return Check("channel", passed=row.reason != "account-refused", detail={"down": row.reason, "code": row.error_code or 0})
 
     async def texts(conn: AsyncConnection) -> Check:
         waiting, first, in_doubt = [(await conn.execute(each)).scalar_one() for each in (_WAITING, _NEXT, _IN_DOUBT)]
