@@ -19,6 +19,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -103,15 +105,26 @@ def _load_tables(service: str) -> None:
 
 
 async def migrate(service: str, url: str) -> None:
-    """Brings the service's schema up to date; with nothing to do, changes nothing."""
+    """Brings the service's schema up to date; with nothing to do, changes nothing. A schema of a later release is left as it is:
+    this release works on it, and whoever goes back to it must be able to start it (docs/operations/upgrade.md)."""
 
     def upgrade(config: Config) -> None:
-        command.upgrade(config, "head")
         connection: Connection = config.attributes["connection"]
+        if later := _later_than_ours(service, config, connection):
+            sys.stdout.write(f"{service}: the schema is of a later release ({', '.join(later)}); left as it is\n")
+            return
+        command.upgrade(config, "head")
         for statement in append_only_ddl(service):
             connection.execute(text(statement))
 
     await _alembic(service, url, upgrade)
+
+
+def _later_than_ours(service: str, config: Config, connection: Connection) -> list[str]:
+    """Revisions that the database has and this release's files do not know."""
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    there = MigrationContext.configure(connection, opts={"version_table_schema": service}).get_current_heads()
+    return sorted(set(there) - known)
 
 
 async def revise(service: str, url: str, why: str) -> None:

@@ -41,6 +41,16 @@ async def test_migrations_make_what_the_tables_in_the_code_say(service: str, emp
     await engine.dispose()
 
 
+async def test_a_schema_of_a_later_release_is_left_as_it_is(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who goes back to the release before starts its `migrate` as well, and must not be stopped by it."""
+    database.sql("update adherence.alembic_version set version_num = 'f0000000ffff'")
+    database.sql("create table adherence.of_tomorrow (id int)")
+    await migrate("adherence", database.url("adherence"))
+    assert "a later release (f0000000ffff)" in capsys.readouterr().out
+    assert database.sql("select version_num from adherence.alembic_version") == "f0000000ffff"
+    assert database.sql("select count(*) from adherence.of_tomorrow") == "0"
+
+
 async def test_a_role_is_made_once_and_its_password_follows(empty_database: Database) -> None:
     before = empty_database.url("notifier")
     after = await create_schema_and_role(empty_database.owner_url(), "notifier", "another 'password' with %s")
