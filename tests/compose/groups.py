@@ -24,6 +24,11 @@ def version(stack: Project, broker: Container) -> str:
     return stack.inside(broker, f"{_TOOLS}/kafka-topics.sh", "--version").split()[0]
 
 
+def tool(stack: Project, broker: Container, name: str, *arguments: str) -> str:
+    """What one of Kafka's own tools says."""
+    return stack.inside(broker, f"{_TOOLS}/{name}", *_BOOTSTRAP, *arguments)
+
+
 def members(stack: Project, broker: Container, group: str) -> list[Member]:
     """Empty while the group shares its partitions out anew."""
     said = stack.inside(

@@ -96,19 +96,20 @@ def _steps(run_: Run) -> None:
         lambda: _shared(run_.members(), NOTIFIERS), within=60, what=f"{NOTIFIERS} notifiers share {PARTITIONS} partitions"
     )
     run_.say(f"partitions of {GROUP} before the kill:\n{groups.shown(before)}")
-    _wave(run_, 0)
-    _answer(run_, run_.cohort.of_wave(0)[:ANSWERING])
+    welcomed(run_)
+    wave(run_, 0)
+    answer(run_, run_.cohort.of_wave(0)[:ANSWERING])
     killed = _kill_in_mid_wave(run_, before)
-    _answer(run_, run_.cohort.of_wave(0)[ANSWERING : 2 * ANSWERING])
+    answer(run_, run_.cohort.of_wave(0)[ANSWERING : 2 * ANSWERING])
     after = wait_until(lambda: _shared(run_.members(), NOTIFIERS - 1), within=60, what="the other two have all partitions")
     assert killed.address not in {member.host for member in after}
     run_.say(f"partitions after the kill:\n{groups.shown(after)}")
-    _wave(run_, 1)
-    _wave(run_, 2)
+    wave(run_, 1)
+    wave(run_, 2)
     run(["docker", "start", killed.id])
     again = wait_until(lambda: _shared(run_.members(), NOTIFIERS), within=60, what="the third is back among the others")
     run_.say(f"the killed one started again:\n{groups.shown(again)}")
-    _final_count(run_)
+    final_count(run_)
     _every_replica_was_asked(run_)
     _no_leak(run_)
 
@@ -122,21 +123,33 @@ def _shared(members: list[Member], wanted: int) -> list[Member]:
     return members if whole else []
 
 
-def _wave(run_: Run, wave: int) -> None:
+def welcomed(run_: Run) -> None:
+    """Everybody has the first text, which follows enrolment: what falls due now finds everybody enrolled."""
+    numbers = {due.number for due in run_.cohort.dues}
+
+    def all_are() -> bool:
+        return numbers <= {line["number"] for line in run_.ledger() if line["direction"] != "inbound"}
+
+    wait_until(all_are, within=240, what="every patient has a welcome")
+    late = (machine_now() - run_.cohort.waves[0]).total_seconds()
+    assert late < 0, f"too busy a machine: the last welcome came {late:.0f} s after the first dose was due"
+
+
+def wave(run_: Run, number: int) -> None:
     """Every text of the waves up to this one is on its phone, or visibly in doubt."""
-    wait_until(lambda: machine_now() >= run_.cohort.waves[wave], within=180, what=f"wave {wave} is due")
+    wait_until(lambda: machine_now() >= run_.cohort.waves[number], within=300, what=f"wave {number} is due")
 
     def open_ones() -> list[Due]:
-        missing = run_.verdict(wave + 1).missing
+        missing = run_.verdict(number + 1).missing
         return missing if len(missing) > DOUBT_AT_MOST else unaccounted(missing, _fates(run_, missing))
 
     try:
-        wait_until(lambda: not open_ones(), within=WAVE_WITHIN_SECONDS, what=f"every text of wave {wave} is sent or in doubt")
+        wait_until(lambda: not open_ones(), within=WAVE_WITHIN_SECONDS, what=f"every text of wave {number} is sent or in doubt")
     except AssertionError as error:
-        raise AssertionError(f"{error}; {_standing(run_, wave)}") from None
-    verdict = judge(run_.cohort.of_wave(wave), run_.ledger())
+        raise AssertionError(f"{error}; {_standing(run_, number)}") from None
+    verdict = judge(run_.cohort.of_wave(number), run_.ledger())
     run_.say(
-        f"wave {wave}: {len(verdict.once)} sent once, {len(verdict.missing)} in doubt, {len(verdict.twice)} twice; "
+        f"wave {number}: {len(verdict.once)} sent once, {len(verdict.missing)} in doubt, {len(verdict.twice)} twice; "
         f"the last {verdict.slowest:.1f} s after it was due"
     )
 
@@ -173,7 +186,7 @@ def _kill_in_mid_wave(run_: Run, members: list[Member]) -> Container:
     return victim
 
 
-def _answer(run_: Run, dues: list[Due]) -> None:
+def answer(run_: Run, dues: list[Due]) -> None:
     """Phones text back `1`; each dose is on record as taken, once."""
     for due in dues:
         hook = run_.http.post("/phone/replies", json={"from": due.number, "body": "1"}).raise_for_status().json()["webhook"]
@@ -193,7 +206,7 @@ def _taken(run_: Run, due: Due) -> bool:
     return "dose-taken" in kinds
 
 
-def _final_count(run_: Run) -> None:
+def final_count(run_: Run) -> None:
     ledger = run_.ledger()
     verdict = judge(run_.cohort.dues, ledger)
     fates = _fates(run_, verdict.missing)
