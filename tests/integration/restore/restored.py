@@ -76,10 +76,28 @@ class World:
         self.start_again(pid)
         self.until_ready(pid, service)
 
+    def new_broker(self) -> None:
+        """The broker is lost with everything in it; the launcher starts another, and the services with its address."""
+        [pid] = [pid for pid, command in descendants(self.stack.launcher.pid).items() if "shared.embedded.kafka" in command]
+        before = set(self._services())
+        os.kill(pid, signal.SIGKILL)
+
+        def started_again() -> bool:
+            return len(self._services()) == 3 and not before & set(self._services())
+
+        wait_until(started_again, within=_READY_WITHIN, what="the services are started with the new broker")
+        wait_until(self._ready, within=_READY_WITHIN, what="everything is ready with the new broker")
+
+    def _services(self) -> list[int]:
+        return [pid for pid, command in descendants(self.stack.launcher.pid).items() if "-m services." in command]
+
+    def _ready(self) -> bool:
+        return self.clinic.http.get("/readyz").status_code == 200
+
     def until_ready(self, pid: int, service: str) -> None:
         def ready() -> bool:
             running = [each for each, command in descendants(self.stack.launcher.pid).items() if f"services.{service}" in command]
-            return bool(running) and pid not in running and self.clinic.http.get("/readyz").status_code == 200
+            return bool(running) and pid not in running and self._ready()
 
         try:
             wait_until(ready, within=_READY_WITHIN, what=f"{service} is ready again")

@@ -29,3 +29,26 @@ def test_no_text_goes_twice_and_a_stop_stands(world: World) -> None:
     assert [sum(hours(each).values()) for each in everybody] == [6, 2, 6], "what is due goes on"
     assert texts_a_slot(*everybody) == 1
     assert writes.happened("dose-taken") == ["dose-taken"], "an answer heard again is the answer that it was"
+
+
+def test_where_kafka_forgot_as_well_what_cannot_be_told_apart_is_in_doubt(world: World) -> None:
+    clinic = world.clinic
+    asked, other = clinic.patient(), clinic.patient()
+    check_in = {"id": "mood", "instrument": "mood", "item": "mood", "first_day": 1, "every_days": 90, "time": "07:00"}
+    for patient, time in ((asked, "07:00"), (other, "11:00")):
+        one = check_in | {"time": time, "answer_within": "PT24H"}
+        patient.start(patient.plan(medicines=[], check_ins=[one]))
+    asked.advance(1, "07:30")
+    assert [each["status"] for each in asked.messages()][-1] == "queued", "it waits for the morning's window"
+    backup = world.backup("notifier", "t0")
+    asked.advance(0, "10:00")
+    assert len(asked.texts()) == 1
+    world.stop("notifier")
+    world.put_back("notifier", backup)
+    world.begin("notifier")
+    world.new_broker()
+    clinic.settle()
+    asked.advance(0, "20:00")
+    assert len(asked.texts()) == 1, "what may be on the phone is never sent again"
+    assert [each["status"] for each in asked.messages()][-1] == "unconfirmed", "and says so"
+    assert len(other.texts()) == 1, "who was not texted since the backup is texted"
