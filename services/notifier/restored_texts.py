@@ -128,12 +128,13 @@ async def _put(unit: Unit, fate: Fate) -> Message | None:
 
 async def _brought(unit: Unit, known: Message, fate: Fate) -> Message:
     """The text moved to its fate, by the moves that there are."""
+    way: list[MessageState] = []  # a digest's part and a refusal have come to their end
     if fate.state == "withheld":
-        way: list[MessageState] = ["withheld"] if known.state == "queued" else []
+        way = ["withheld"] if known.state == "queued" else []
     elif known.state in RANK:
         way = [fate.state] if RANK.get(fate.state, 0) > RANK[known.state] else []
-    else:
-        way = [*(("queued",) if known.state in {"withheld", "expired"} else ()), "attempting", fate.state]
+    elif known.state in {"queued", "withheld", "expired"}:
+        way = [*(("queued",) if known.state != "queued" else ()), "attempting", fate.state]
     for state in way:
         more: dict[str, Any] = {"why": fate.why if state == "withheld" else None, "waits_for": None}
         if state in RANK and known.accepted_at is None:
