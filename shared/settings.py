@@ -189,7 +189,8 @@ def _milliseconds(raw: str) -> int:
 
 
 def _data_key(raw: str) -> Mapping[int, bytes]:
-    """base64 of exactly 32 random bytes (openssl rand -base64 32); while it is changed NEW,OLD as ID:BASE64,ID:BASE64"""
+    """base64 of exactly 32 random bytes (for example: openssl rand -base64 32)"""
+    # While it is changed: ID:NEW,ID:OLD (docs/operations/key-rotation.md).
     keys: dict[int, bytes] = {}
     for each in raw.split(","):
         before, colon, encoded = each.strip().rpartition(":")
