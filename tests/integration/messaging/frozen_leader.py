@@ -17,11 +17,11 @@ from shared.messaging.relay import Relay
 
 
 class FrozenRelay(Relay):
-    async def _remember(self, chunk: Chunk, published_under: Lease) -> bool:
+    async def _remember(self, chunk: Chunk, lease: Lease) -> None:
         print("published", file=stdout, flush=True)
         # The test freezes this very process here, and wakes it only when another leads.
         await asyncio.to_thread(stdin.readline)
-        return await super()._remember(chunk, published_under)
+        await super()._remember(chunk, lease)
 
 
 async def main() -> None:
