@@ -17,9 +17,12 @@ test-slow:       ## the longer proofs: mutants, first run on a bare Python, whol
 test-cluster:    ## replicas, rebalances and broken brokers on a real Apache Kafka: container, else native (named at the top)
 	@exec bin/dev -m pytest -n0 -m cluster --durations=0 tests/cluster
 
-.PHONY: test-stack test-upgrade
+.PHONY: test-stack test-upgrade test-observability
 test-stack:      ## the compose stack on this machine's Docker engine: brought up, three notifiers, one killed in mid-wave
 	@exec bin/dev -m tests.compose.prove
+
+test-observability: ## alert rules by promtool, every query by a real Prometheus over running services (needs Docker)
+	@exec bin/dev -m pytest -n0 -rs tests/observability
 
 test-upgrade:    ## from the release of deploy/upgrade-from to this one and back, process by process, while texts go on
 	@exec bin/dev -m pytest -n0 -rs tests/upgrade
