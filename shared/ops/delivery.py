@@ -15,7 +15,7 @@ from shared.defaults import default
 from shared.house_tables import house_tables
 from shared.logs import log
 from shared.ops.channels import Channel, Outcome
-from shared.ops.notice import notice_of
+from shared.ops.notice import notice_of, ops_say
 
 if TYPE_CHECKING:
     from shared.runtime import Runtime
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _BATCH = 20
 #: The channels' answers are awaited under a lease of so long; a process that dies in between leaves it to the next.
 _LEASE = timedelta(seconds=30)
+_A_DAY = timedelta(days=1)
+MISSED = "notices-missed"
 _Told = Mapping[str, Mapping[UUID, Outcome]]
 
 
@@ -44,9 +46,24 @@ class Delivery:
             told = await self._tell(notices)
             for notice in notices:
                 await self._settle(notice, told)
+            if any(outcome.state == "delivered" for outcomes in told.values() for outcome in outcomes.values()):
+                await self._own_up()
         finally:
             self.sending = 0
         return len(notices)
+
+    async def _own_up(self) -> None:
+        """Somebody can be reached: says, once a day for each channel, that it gave up on notices of the last day."""
+        async with self._runtime.unit() as unit:
+            for channel in self._channels:
+                of = self._notice.c
+                missed = select(func.count()).where(
+                    of.refused_by.contains([channel.name]), of.at > unit.now - _A_DAY, of.kind != MISSED
+                )
+                count = int((await unit.conn.execute(missed)).scalar_one())
+                if count:
+                    details: dict[str, str | int] = {"channel": channel.name, "count": count}
+                    await ops_say(unit, MISSED, details, dedup=f"{channel.name}/{unit.now.date().isoformat()}")
 
     async def next_due(self) -> datetime | None:
         """The clinical instant of the next try."""

@@ -10,6 +10,7 @@ RUNBOOK = "docs/operations/incidents.md"
 #: By kind. Raising one that is not here is an error of ours: `ops_say` refuses it.
 WORDS: Mapping[str, str] = {
     "test": "A test of the ops channel. Nothing is wrong.",
+    "notices-missed": "Notices of the last day did not arrive by one of the ops channels.",
     "key-parked": "An event or due work could not be handled: its patient's automatic texts wait until a person decides.",
     "stuck": "A part of a service stood still; the service starts itself again if that lasts.",
     "outbox-old": "What a service has to say does not reach Kafka.",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from services.notifier.domain.gate import MATRIX
 from shared.ops.kinds import RUNBOOK, WORDS, runbook
 from steadypath.cli import _parser
 
@@ -55,7 +56,9 @@ def test_every_reason_of_which_ops_hears_has_words() -> None:
     source = (ROOT / "services/notifier/domain/gate.py").read_text("utf-8")
     named = set(re.findall(r'Verdict\("withhold", "([a-z-]+)", ops=', source))
     assert named, "the gate's source is read"
-    assert {f"{COMPOSED}{why}" for why in named | {"fuse", "opted-out", "number-suspect"}} <= WORDS.keys()
+    columns = {column for row in MATRIX.values() for column, cell in row.items() if cell == "next"}
+    assert columns
+    assert {f"{COMPOSED}{why}" for why in named | columns | {"fuse"}} <= WORDS.keys()
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in OPERATIONS.glob("*.md")))
@@ -77,3 +80,20 @@ def _taken(arguments: list[str]) -> bool:
 def _filled(word: str) -> str:
     places = {"SERVICE": "notifier", "EVENT_ID": "11111111-1111-1111-1111-111111111111"}
     return places.get(word, word)
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in OPERATIONS.glob("*.md")))
+def test_what_a_runbook_points_to_is_there(page: str) -> None:
+    text = (OPERATIONS / page).read_text("utf-8")
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", text):
+        if target.startswith("http"):
+            continue
+        found = (OPERATIONS / target) if target else OPERATIONS / page
+        assert found.exists(), f"{page} points to {target}"
+        if anchor:
+            slugs = {_slug(title) for title in re.findall(r"^#+ (.+)$", found.read_text("utf-8"), flags=re.MULTILINE)}
+            assert anchor in slugs, f"{page} points to {target}#{anchor}"
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-")

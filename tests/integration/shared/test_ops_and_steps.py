@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from sqlalchemy import insert, select, text, update
@@ -17,6 +19,7 @@ from shared.house_tables import house_tables
 from shared.identity import clinic_id_of
 from shared.messaging.work import KEY_PARKED
 from shared.ops import OpsPass, channels, ops_say
+from shared.service import Process
 from tests.integration.shared.conftest import START, House
 from tests.support import pager
 from tests.support.pager import Pager
@@ -267,3 +270,17 @@ async def test_the_clinic_hears_within_the_hour_of_a_key_that_still_waits(house:
         [planned] = (await conn.execute(wanted)).all()
     assert (planned.kind, planned.key, planned.clinic_id) == (KEY_PARKED, key, CLINIC)
     assert START < planned.due_at < START + timedelta(hours=1)
+
+
+async def test_a_part_that_is_stuck_again_within_the_hour_is_said_once(house: House, webhook: Pager) -> None:
+    """A process that is started again every minute and stands still again is one thing to mend."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        process = Process(house.toy.spec(), house.runtime.settings, listening)
+        for what in ("consumer", "consumer", "ticker"):
+            await process._say_stuck(what)
+        house.clock.set(START + timedelta(hours=1))
+        await process._say_stuck("consumer")
+        await process.runtime.engine.dispose()
+    assert await paging(house, webhook).run(house.clock.now()) == 3
+    details = [said["details"] for said in webhook.got if said["kind"] == "stuck"]
+    assert sorted(cast("dict[str, str]", each)["what"] for each in details) == ["consumer", "consumer", "ticker"]
