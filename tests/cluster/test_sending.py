@@ -45,6 +45,8 @@ def test_a_consumer_killed_in_mid_send_leaves_no_text_out_and_none_twice(
     clinic = started(notifier=2)
     world = clinic.world
     clinic.enrol(PATIENTS, check_in=False)
+    # The provider does not call back either: only its list can say what became of the dead one's texts.
+    world.call("PUT", "/phone/faults", {"faults": [{"fault": "lost-callback", "times": None}]})
     in_mid_send(world, "08:00")
     killed = waits_most(world)
     asked = len(killed.local_ports() & set(world.front.held))
