@@ -88,13 +88,14 @@ class NotifierRecollection:
         async with self._runtime.unit() as unit:
             explained = await restored_texts.explain(unit, sent, fates)
         await self._record(fates, explained.of_texts)
-        await self._hear(came_in)
+        heard_now = await self._hear(came_in)
         suspended = await self._contacts(words)
         unsure = await self._give_up(explained.unknown, restored)
         self._found = {
             "texts_from_own_words": len(fates),
             "texts_nobody_can_name": len({each.sid for listed in explained.unknown.values() for each in listed}),
             "texts_in_doubt": unsure,
+            "texts_heard": heard_now,
             "contacts_changed_since": suspended,
         }
 
@@ -114,19 +115,20 @@ class NotifierRecollection:
                 await unit.lock(*(key for key in concerned if key is not None))
                 await restored_texts.record(unit, fate, listed.get(message_id))
 
-    async def _hear(self, came_in: Sequence[Any]) -> None:
-        """Oldest first, as if each webhook came now; what adherence has taken over is watched no more."""
+    async def _hear(self, came_in: Sequence[Any]) -> int:
+        """Oldest first, as if each webhook came now; how many. What adherence has taken over is watched no more."""
         texts = sorted(
             (text for text in map(inbound_of, came_in) if text is not None), key=lambda one: (str(one.sent_at), one.sid)
         )
         async with self._runtime.reading() as unit:
             known = await heard.known_sids(unit, [text.sid for text in texts])
-        for text in texts:
-            if text.sid not in known:
-                await take(self._runtime, text)
+        fresh = [text for text in texts if text.sid not in known]
+        for text in fresh:
+            await take(self._runtime, text)
         async with self._runtime.unit() as unit:
             for reply_id in self._flagged:
                 await crisis_watch.end(unit, reply_id)
+        return len(fresh)
 
     async def _contacts(self, words: Words) -> int:
         """Brings each contact to what was last said of it where that restrains; how many were changed by staff."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tests.simulation.clinic import Clinic, Json, Patient
+from tests.simulation.clinic import Clinic, Json, Patient, Text
 
 #: Dose texts at these hours, every day.
 SLOTS = {"morning": "08:00", "noon": "12:00", "evening": "18:00"}
@@ -23,9 +23,14 @@ def three_a_day(clinic: Clinic) -> Patient:
 
 
 def hours(patient: Patient) -> Counter[str]:
-    """Day and hour of each dose text on the phone, in the patient's zone."""
+    """Day and hour of each text on the phone that came when a dose is due, in the patient's zone."""
     times = (text.at.astimezone(patient.zone).strftime("%d %H:%M") for text in patient.texts())
     return Counter(time for time in times if time[3:] in SLOTS.values())
+
+
+def everything(*patients: Patient) -> list[list[Text]]:
+    """All that stands on the phones, the welcome excepted, at whatever time it came."""
+    return [patient.texts() for patient in patients]
 
 
 def texts_a_slot(*patients: Patient) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.restore.patients import hours, texts_a_slot, three_a_day
+from tests.integration.restore.patients import everything, hours, texts_a_slot, three_a_day
 from tests.integration.restore.restored import World
 
 pytestmark = pytest.mark.slow
@@ -19,11 +19,13 @@ def test_no_text_goes_twice_and_a_stop_stands(world: World) -> None:
     stops.reply("STOP")
     writes.reply("1")
     goes_on.advance(0, "18:30")
-    before = [hours(each) for each in everybody]
-    assert [sum(each.values()) for each in before] == [3, 2, 3]
+    assert [sum(hours(each).values()) for each in everybody] == [3, 2, 3]
+    before = everything(*everybody)
     world.restored("notifier", backup)
+    found = world.rows("select found->>'texts_heard', found->>'texts_in_doubt' from notifier.restore_mode where state = 'done'")
+    assert found == ["2|0"], "both texts were heard before anything could leave, and no text is in doubt"
     clinic.settle()
-    assert [hours(each) for each in everybody] == before, "nothing is sent again"
+    assert everything(*everybody) == before, "nothing is sent again"
     assert clinic.call("GET", f"/notifier/patients/{stops.external}")["opted_out"] is True
     goes_on.advance(1, "18:30")
     assert [sum(hours(each).values()) for each in everybody] == [6, 2, 6], "what is due goes on"
