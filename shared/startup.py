@@ -57,21 +57,31 @@ def _refuse_what_waiting_cannot_mend(error: Exception) -> None:
 
 
 async def check_schema(runtime: Runtime) -> None:
-    """Raises NotStarted unless the schema is exactly the one that this release was written for."""
+    """Raises NotStarted where the schema is older than this release, or has not been made. A later one is worked on: that is what
+    an upgrade under way and a way back look like to the release before (docs/operations/upgrade.md)."""
     service = runtime.settings.service
-    wanted = await asyncio.to_thread(heads, service)
+    script = await asyncio.to_thread(_script, service)
     found = await _revisions(runtime)
-    if found != wanted:
+    if found == (set(script.get_heads()) if script else set()):
+        return
+    known = {revision.revision for revision in script.walk_revisions()} if script else set()
+    if found <= known:
         raise NotStarted(f"the database schema of {service} is not at this release: run `python -m shared.db migrate {service}`")
+    log.info("schema of a later release", service=service)
 
 
 def heads(service: str) -> set[str]:
     """The newest revisions that this release has of a service's schema."""
+    script = _script(service)
+    return set(script.get_heads()) if script else set()
+
+
+def _script(service: str) -> ScriptDirectory | None:
+    """The release's migrations of a service; None where it has none."""
     versions = _ROOT / "services" / service / "migrations" / "versions"
     if not versions.is_dir():
-        return set()
-    script = ScriptDirectory(str(_ROOT / "shared" / "migrations"), version_locations=[str(versions)])
-    return set(script.get_heads())
+        return None
+    return ScriptDirectory(str(_ROOT / "shared" / "migrations"), version_locations=[str(versions)])
 
 
 async def _revisions(runtime: Runtime) -> set[str]:

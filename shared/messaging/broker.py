@@ -22,10 +22,15 @@ Record: TypeAlias = ConsumerRecord[bytes, bytes]
 Records: TypeAlias = tuple[Record, ...]
 
 
+def addresses(bootstrap: str) -> list[str]:
+    """`host:port,host:port` as FastStream needs it: to it a text is one address, commas and all, which nothing answers."""
+    return [address.strip() for address in bootstrap.split(",")]
+
+
 def publishing_broker(bootstrap: str, service: str, knobs: Knobs) -> KafkaBroker:
     """A broker whose producer is idempotent (acks=all) and sends what it is given: bytes, keys, headers."""
     return KafkaBroker(
-        bootstrap,
+        addresses(bootstrap),
         client_id=f"steadypath.{service}.relay",
         enable_idempotence=True,
         request_timeout_ms=int(knobs.publish_timeout * 1000),
@@ -69,7 +74,7 @@ def consuming_broker(
 ) -> tuple[KafkaBroker, BatchSubscriber]:
     """A broker with the service's one subscriber: all topics it hears, in batches, under its one consumer group."""
     broker = KafkaBroker(
-        bootstrap,
+        addresses(bootstrap),
         client_id=f"steadypath.{service}",
         # Topics are made before (cluster.ensure_topics), not by FastStream, which asks for one partition.
         consumer_only=True,

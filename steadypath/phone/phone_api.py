@@ -205,7 +205,8 @@ class PhoneApi:
 
     async def ledger(self, after: Annotated[int, Query(ge=0)] = 0) -> Response:
         """JSON lines, one a text, those accepted after entry `after`; for tests."""
-        texts = (message for message in self.network.state.messages.values() if message.n > after)
+        # A copy: texts go on coming while the answer is written, and a broken-off answer looks whole behind some proxies.
+        texts = [message for message in self.network.state.messages.values() if message.n > after]
         lines = (json.dumps(view.ledger_line(message), ensure_ascii=False) + "\n" for message in texts)
         return StreamingResponse(lines, media_type="application/x-ndjson")
 

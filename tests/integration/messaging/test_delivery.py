@@ -14,10 +14,11 @@ from faststream import AckPolicy
 from shared.events.due import DueWithdrawnV1
 from shared.events.messages import ChannelIncidentV1
 from shared.messaging import codec
-from shared.messaging.broker import consuming_broker
+from shared.messaging.broker import consuming_broker, publishing_broker
 from shared.messaging.unit import Unit
 from tests.integration.messaging.bench import CLINIC, QUICK, Bench, Heard, until, withdrawn
 from tests.integration.messaging.records import committed, headers, parked, record
+from tests.support.parts import Broker
 
 
 async def test_default_ack_policy_is_not_used() -> None:
@@ -26,6 +27,19 @@ async def test_default_ack_policy_is_not_used() -> None:
 
     _, subscriber = consuming_broker("127.0.0.1:1", "notifier", QUICK, nothing, None)
     assert subscriber.ack_policy is AckPolicy.MANUAL
+
+
+async def test_of_several_addresses_one_that_answers_is_enough(fresh_kafka: Broker) -> None:
+    """Three brokers are three addresses with commas; FastStream takes a text for one address."""
+
+    async def nothing(_records: Any) -> None:
+        return None
+
+    several = f"127.0.0.1:1, {fresh_kafka.bootstrap}"
+    reading, _ = consuming_broker(several, "notifier", QUICK, nothing, None)
+    for broker in (publishing_broker(several, "scheduler", QUICK), reading):
+        await broker.start()  # raises KafkaConnectionError where it reaches none
+        await broker.stop()
 
 
 async def test_a_failing_record_is_parked_and_never_spins(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.integration.shared.conftest import Running
 from tests.support.parts import Broker, Database
@@ -91,14 +92,22 @@ def test_a_database_that_is_away_is_waited_for(start: Start) -> None:
     assert toy.process.wait(10) == 0
 
 
-def test_a_schema_of_another_release_is_refused_in_one_line(start: Start, empty_database: Database) -> None:
-    url = empty_database.url("scheduler")
-    empty_database.sql("CREATE TABLE scheduler.alembic_version AS SELECT 'older'::text AS version_num")
-    empty_database.sql("GRANT SELECT ON scheduler.alembic_version TO steadypath_scheduler")
-    toy = start(STEADYPATH_DATABASE_URL=url)
+@pytest.mark.parametrize("there", ["4161157ccd83", None])
+def test_an_older_schema_or_none_is_refused_in_one_line(start: Start, empty_database: Database, there: str | None) -> None:
+    if there:
+        empty_database.sql("CREATE TABLE scheduler.alembic_version AS SELECT :'there'::text AS version_num", there=there)
+        empty_database.sql("GRANT SELECT ON scheduler.alembic_version TO steadypath_scheduler")
+    toy = start(STEADYPATH_DATABASE_URL=empty_database.url("scheduler"))
     output = toy.output()
     assert toy.process.returncode == 1
     assert "error: the database schema of scheduler is not at this release: run `python -m shared.db migrate scheduler`" in output
+
+
+def test_a_later_schema_is_worked_on(start: Start, database: Database) -> None:
+    """A process that dies while an upgrade is under way, or after the way back, must come up again."""
+    database.sql("update scheduler.alembic_version set version_num = 'f0000000ffff'")
+    toy = start("--role", "worker", STEADYPATH_DATABASE_URL=database.url("scheduler"), STEADYPATH_CLOCK_PAGE="")
+    toy.until(lambda answer: failing(answer) == {"broker"})
 
 
 def test_a_wrong_password_is_said_at_once(start: Start, empty_database: Database) -> None:
