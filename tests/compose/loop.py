@@ -181,7 +181,7 @@ def _kill_in_mid_wave(run_: Run, members: list[Member]) -> Container:
     )
     run(["docker", "kill", "--signal", "KILL", victim.id])
     sent = len(judge(wave, run_.ledger()).once)
-    assert sent < PATIENTS, "the wave was over before the kill: it proves nothing"
+    assert PATIENTS // 10 <= sent < PATIENTS, f"{sent} of the wave were out at the kill: that is not its middle"
     run_.say(f"killed (SIGKILL) {victim.id[:12]} {victim.name} at {busiest.host}: {sent} of {PATIENTS} texts of wave 1 were out")
     return victim
 
@@ -190,12 +190,13 @@ def answer(run_: Run, dues: list[Due]) -> None:
     """Phones text back `1`; each dose is on record as taken, once."""
     for due in dues:
         hook = run_.http.post("/phone/replies", json={"from": due.number, "body": "1"}).raise_for_status().json()["webhook"]
-        assert hook["http"] == 200, f"the notifier's webhook answered {hook}"
+        # A request that was inside the killed process is tried once more by the provider, 15 s later.
+        assert hook["http"] == 200 or hook["retry_at"], f"the notifier's webhook answered {hook}"
 
     def taken() -> bool:
         return all(_taken(run_, due) for due in dues)
 
-    wait_until(taken, within=60, what=f"{len(dues)} answers are on record as taken")
+    wait_until(taken, within=120, what=f"{len(dues)} answers are on record as taken")
     run_.say(f"{len(dues)} phones answered 1: {len(dues)} doses on record as taken, each once")
 
 
