@@ -15,7 +15,7 @@ test-slow:       ## the longer proofs: mutants, first run on a bare Python, whol
 	@exec bin/dev -m pytest -m "slow and not cluster"
 
 test-cluster:    ## replicas, rebalances and broken brokers on a real Apache Kafka: container, else native (named at the top)
-	@exec bin/dev -m pytest -n0 -m cluster --durations=0 tests/cluster
+	@exec bin/dev -m pytest -n 2 -m cluster --durations=0 tests/cluster
 
 .PHONY: test-stack test-upgrade test-observability
 test-stack:      ## the compose stack on this machine's Docker engine: brought up, three notifiers, one killed in mid-wave
