@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 _STARTED = "Kafka Server started"
-_START_WITHIN = 60.0
+_START_WITHIN = 240.0
 
 
 def about() -> str:

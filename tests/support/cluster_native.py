@@ -24,7 +24,8 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 _HEAP = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-_START_WITHIN, _STOP_WITHIN = 60.0, 30.0
+#: Machine seconds. After a kill -9 a broker waits for its own old registration to run out; a busy machine makes a minute of that.
+_START_WITHIN, _STOP_WITHIN = 240.0, 30.0
 _LOGGING = """\
 Configuration:
   Appenders:
