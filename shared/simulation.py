@@ -26,7 +26,7 @@ from shared.health import Consumer
 from shared.http import commands
 from shared.http.security import requires
 from shared.identity import Caller
-from shared.messaging.memory import NEVER, Offsets
+from shared.messaging.memory import Offsets
 from shared.messaging.memory_sql import ALL_THAT_WAITS
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Stepper:
         before, doings = self._in_flight(), self._doings()
         now = self._runtime.clock.now()
         async with self._runtime.reader.connect() as conn:
-            rows = (await conn.execute(self._rows, {"now": now, "never": NEVER})).one()
+            rows = (await conn.execute(self._rows, {"now": now})).one()
         instants = {name: at for name, at in (("ticker", rows.next_due), ("ops", rows.next_notice)) if at is not None}
         due = rows.due + (rows.next_notice is not None and rows.next_notice <= now)
         for loop in self._loops.all:

@@ -46,7 +46,7 @@ class Worker:
 
     def __init__(self, runtime: Runtime, handling: Handling, fires: Fires) -> None:
         settings, counts = runtime.settings, handling.counts
-        knobs = _SIMULATED if settings.simulated else Knobs().patient(settings.kafka_fetch_wait)
+        knobs = _SIMULATED if settings.simulated else Knobs().with_fetch_wait(settings.kafka_fetch_wait)
         self._relay = Relay(
             engine=runtime.engine,
             service=settings.service,

@@ -132,14 +132,15 @@ class Driver:
         """Step whoever has something to do until nobody has, then everybody, until all say once more what they said before and
         are quiet. At the `last` moment every pass is run once, and again where nothing comes further: while they are stepped,
         the parts' own loops rest."""
+        everybody = {part.name for part in self._parts}
         before: Mapping[str, Snapshot | None] = {} if last else self.latest
         pause = _FIRST_PAUSE
         last_progress = time.monotonic()
         while True:
-            stands = time.monotonic() - last_progress > _LOOK_AGAIN_SECONDS
-            everybody = {part.name for part in self._parts}
-            wanted = everybody if stands or not before else busy(before, self.now) or everybody
-            now = {**before, **await self._step_all(_told(before, whole=stands or not before), wanted)}
+            # At the first round of a last moment nothing is known; where nothing comes further, nothing that is known is trusted.
+            whole = not before or time.monotonic() - last_progress > _LOOK_AGAIN_SECONDS
+            wanted = everybody if whole else busy(before, self.now) or everybody
+            now = {**before, **await self._step_all(_told(before, whole=whole), wanted)}
             why = not_quiet(now, self.now) + still_working(before, now)
             if wanted == everybody and not why and same(before, now):
                 self.latest = {name: snapshot for name, snapshot in now.items() if snapshot is not None}

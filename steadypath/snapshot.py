@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.events.registry import TOPICS
 
@@ -47,7 +47,7 @@ class Snapshot:
 def busy(snapshots: Mapping[str, Snapshot | None], now: datetime) -> set[str]:
     """Who has something to do, as far as anybody knows: by itself, or with records not handled; and who gave no answer."""
     own = {name for name, one in snapshots.items() if one is None or _own(replace(one, now=now), now)}
-    return own | {line.partition(":")[0] for line in _unread(snapshots)}
+    return own | {one.reader for one in _unread(snapshots)}
 
 
 def same(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> bool:
@@ -65,7 +65,7 @@ def not_quiet(snapshots: Mapping[str, Snapshot | None], now: datetime) -> list[s
             found.append(f"{name}: no answer")
         else:
             found += [f"{name}: {what}" for what in _own(snapshot, now)]
-    return found + _unread(snapshots)
+    return found + [f"{one.reader}: {one.records} records of {one.place} not handled" for one in _unread(snapshots)]
 
 
 def still_working(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> list[str]:
@@ -96,7 +96,15 @@ def _own(snapshot: Snapshot, now: datetime) -> list[str]:
     return found
 
 
-def _unread(snapshots: Mapping[str, Snapshot | None]) -> list[str]:
+class _Unread(NamedTuple):
+    """How many records of a place ("topic:partition") its reader has not handled yet."""
+
+    reader: str
+    place: str
+    records: int
+
+
+def _unread(snapshots: Mapping[str, Snapshot | None]) -> list[_Unread]:
     """Records that a service has published and one that hears the topic has not handled yet."""
     found = []
     for writer in snapshots.values():
@@ -106,5 +114,5 @@ def _unread(snapshots: Mapping[str, Snapshot | None]) -> list[str]:
                 snapshot = snapshots.get(reader)  # a reader without an answer is named already
                 handled = 0 if snapshot is None else snapshot.consumed.get(place, 0)
                 if snapshot is not None and handled <= last:
-                    found.append(f"{reader}: {last + 1 - handled} records of {place} not handled")
+                    found.append(_Unread(reader, place, last + 1 - handled))
     return found

@@ -42,6 +42,6 @@ class Knobs:
     #: How long a batch under way may take when we stop; the whole stop has 10 s.
     graceful: float = 4.0
 
-    def patient(self, fetch_wait_ms: int) -> Knobs:
+    def with_fetch_wait(self, fetch_wait_ms: int) -> Knobs:
         """These, with so long a wait for records, and looks at what has come in keeping with it."""
         return replace(self, fetch_wait_ms=fetch_wait_ms, poll_ms=max(fetch_wait_ms // 10, 10))

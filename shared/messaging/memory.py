@@ -26,8 +26,6 @@ _HEADERS = ("headers", JSONB)
 _CHUNKS_A_WINDOW = 8
 #: More transactions than can begin while one runs (30 s at most): further above there is nobody to cross with.
 _TRANSACTION_SPAN = 1_000_000
-#: No row's number is so high.
-NEVER = 2**62
 
 
 class LeaseLost(SteadypathError):
@@ -250,20 +248,10 @@ class Memory:
             raise LeaseLost("another relay leads")
         return replace(lease, lasts=lasts)
 
-    async def standing(self, conn: AsyncConnection) -> tuple[int, Offsets]:
-        """How many events wait to be published, those of a repair under way included (and its markers, as one more), and the
-        last offset that is ours, by topic and partition."""
-        row = (await conn.execute(self._sql(STANDING, _LASTS), {"never": NEVER})).one()
-        return int(row.waiting) + (row.repair_from is not None), row.lasts or {}
-
     async def unsent(self, conn: AsyncConnection) -> int:
-        """As `standing`: how many events wait."""
-        return (await self.standing(conn))[0]
-
-    async def lasts(self, conn: AsyncConnection) -> Offsets:
-        """The last offset that is ours, by topic and partition."""
-        row = (await conn.execute(self._sql("SELECT lasts FROM ~relay_lease", _LASTS))).first()
-        return row.lasts if row is not None else {}
+        """How many events wait to be published, those of a repair under way included (and its markers, as one more)."""
+        row = (await conn.execute(self._sql(STANDING, _LASTS))).one()
+        return int(row.waiting) + (row.repair_from is not None)
 
 
 def _out_row(row: Row[Any]) -> OutRow:

@@ -12,7 +12,7 @@ _LAST_CHUNK = """
 """
 
 #: Renews the lease and reads the next chunk under it. No row: another leads. `ready` false: the window that begins here needs
-#: looking at more closely (`WINDOW_END`), because it holds more than :most rows, or because events of one key crossed.
+#: looking at more closely (`Memory.next_chunk`), because it holds more than :most rows, or because events of one key crossed.
 #: Rows and edge are of one snapshot: what is below its xmin is over, and everything that crossed it from above is visible in it.
 NEXT_CHUNK = """
 WITH l AS (
@@ -73,7 +73,7 @@ WITH at AS (
 SELECT at.lasts, at.repair_from, (
   SELECT count(*) FROM ~outbox AS o
   WHERE o.txid >= CAST(CAST(at.lo AS text) AS xid8)
-    AND (o.txid >= CAST(CAST(at.hi AS text) AS xid8) OR o.seq > coalesce(at.after, :never))
+    AND (o.txid >= CAST(CAST(at.hi AS text) AS xid8) OR o.seq > coalesce(at.after, 9223372036854775807))
 ) AS waiting<more>
 FROM at
 """.replace("<last chunk>", _LAST_CHUNK)

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import tracing
 from shared.logs import log
@@ -77,15 +77,6 @@ class Relay:
 
     def in_flight(self) -> int:
         return self._in_flight
-
-    async def unsent(self, conn: AsyncConnection) -> int:
-        """How many events wait to be published, whoever leads."""
-        return await self.memory.unsent(conn)
-
-    async def published(self, conn: AsyncConnection) -> dict[str, int]:
-        """ "topic:partition" -> the last offset that is ours in the broker of today."""
-        lasts = await self.memory.lasts(conn)
-        return {f"{topic}:{partition}": last for topic, partitions in lasts.items() for partition, last in partitions.items()}
 
     def leads(self) -> bool:
         return self._lease is not None
