@@ -23,8 +23,6 @@ from shared.metrics import MessagingCounts, Metrics
 if TYPE_CHECKING:
     from shared.runtime import Runtime
 
-#: Simulated time waits for every record on its way: there each is looked for at once.
-_SIMULATED = Knobs(fetch_wait_ms=5, poll_ms=5)
 HandlerOf = Callable[[Unit, Any], Awaitable[None]]
 
 
@@ -46,7 +44,7 @@ class Worker:
 
     def __init__(self, runtime: Runtime, handling: Handling, fires: Fires) -> None:
         settings, counts = runtime.settings, handling.counts
-        knobs = _SIMULATED if settings.simulated else Knobs().with_fetch_wait(settings.kafka_fetch_wait)
+        knobs = Knobs(fetch_wait_ms=settings.kafka_fetch_wait)
         self._relay = Relay(
             engine=runtime.engine,
             service=settings.service,

@@ -30,10 +30,12 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 
 @dataclass(frozen=True)
 class Stepped:
-    """A part that lives on clinical time, and where it is stepped (its address may change when it is started again)."""
+    """A part that lives on clinical time, and where it is stepped (its address may change when it is started again). `asked_always`:
+    no event says that it has something to do, so it is stepped in every round."""
 
     name: str
     url: Callable[[], str]
+    asked_always: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Driver:
         """The driver of a stack: every service and the simulator. `base` says where a part listens."""
 
         def stepped(name: str) -> Stepped:
-            return Stepped(name, lambda: f"{base(name)}/{name}/simulation/step")
+            return Stepped(name, lambda: f"{base(name)}/{name}/simulation/step", asked_always=name == PHONE)
 
         return cls(page, [stepped(name) for name in (*SERVICES, PHONE)], session, key=key)
 
@@ -133,13 +135,15 @@ class Driver:
         are quiet. At the `last` moment every pass is run once, and again where nothing comes further: while they are stepped,
         the parts' own loops rest."""
         everybody = {part.name for part in self._parts}
+        always = {part.name for part in self._parts if part.asked_always}
         before: Mapping[str, Snapshot | None] = {} if last else self.latest
         pause = _FIRST_PAUSE
         last_progress = time.monotonic()
         while True:
             # At the first round of a last moment nothing is known; where nothing comes further, nothing that is known is trusted.
             whole = not before or time.monotonic() - last_progress > _LOOK_AGAIN_SECONDS
-            wanted = everybody if whole else busy(before, self.now) or everybody
+            known = set() if whole else busy(before, self.now)
+            wanted = known | always if known else everybody
             now = {**before, **await self._step_all(_told(before, whole=whole), wanted)}
             why = not_quiet(now, self.now) + still_working(before, now)
             if wanted == everybody and not why and same(before, now):

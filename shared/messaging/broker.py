@@ -7,9 +7,10 @@ They are apart so that a producer which must be made anew (an idempotent one tha
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from typing import Any, TypeAlias
 
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -25,6 +26,12 @@ Records: TypeAlias = tuple[Record, ...]
 def addresses(bootstrap: str) -> list[str]:
     """`host:port,host:port` as FastStream needs it: to it a text is one address, commas and all, which nothing answers."""
     return [address.strip() for address in bootstrap.split(",")]
+
+
+#: So long (machine milliseconds) one wait for records lasts; it ends at the first, or when the consumer is stopped.
+_FIRST_WAIT_MS = 1_000
+#: Where some are there and others are known to be on their way, so long for those.
+_REST_WAIT_MS = 50
 
 
 def publishing_broker(bootstrap: str, service: str, knobs: Knobs) -> KafkaBroker:
@@ -65,14 +72,22 @@ class _NoConsumer:
 _NO_CONSUMER = _NoConsumer()
 
 
+async def _some(consumer: AIOKafkaConsumer, within_ms: int, at_most: int) -> Records:
+    by_partition = await consumer.getmany(timeout_ms=within_ms, max_records=at_most)
+    return tuple(chain.from_iterable(by_partition.values()))
+
+
 def consuming_broker(
     bootstrap: str,
     service: str,
     knobs: Knobs,
     deliver: Callable[[Records], Awaitable[None]],
     listener: ConsumerRebalanceListener,
+    *,
+    whole: Callable[[Records], bool],
 ) -> tuple[KafkaBroker, BatchSubscriber]:
-    """A broker with the service's one subscriber: all topics it hears, in batches, under its one consumer group."""
+    """A broker with the service's one subscriber: all topics it hears, in batches, under its one consumer group. `whole` says
+    whether what has come in is all that is known to be on its way: then, or soon after, it goes to `deliver`."""
     broker = KafkaBroker(
         addresses(bootstrap),
         client_id=f"steadypath.{service}",
@@ -97,11 +112,22 @@ def consuming_broker(
         # A member that was killed holds its partitions for so long; the default of 10 s is most of our 15 s to be back at work.
         session_timeout_ms=6_000,
         heartbeat_interval_ms=1_500,
-        batch_timeout_ms=knobs.poll_ms,
         listener=listener,
         parser=_parse,
         decoder=_decode,
         title=group_of(service),
     )
     subscriber(deliver)
+
+    async def get_msg(consumer: AIOKafkaConsumer) -> Records:
+        """FastStream's own looks every few milliseconds, and after each look that found nothing sleeps as long once more."""
+        found = await _some(consumer, _FIRST_WAIT_MS, knobs.batch)
+        while found and len(found) < knobs.batch and not whole(found):
+            more = await _some(consumer, _REST_WAIT_MS, knobs.batch - len(found))
+            if not more:
+                break
+            found += more
+        return found
+
+    subscriber.get_msg = get_msg  # type: ignore[method-assign]  there is no setting for it
     return broker, subscriber

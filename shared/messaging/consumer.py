@@ -19,7 +19,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.events.registry import group_of, topics_heard_by
 from shared.logs import log
-from shared.messaging.broker import consuming_broker
+from shared.messaging.broker import Records, consuming_broker
 from shared.messaging.cluster import Cluster
 from shared.messaging.delivery import Delivery
 from shared.messaging.handling import Handling
@@ -69,6 +69,8 @@ class Consumer:
         self._keeper: asyncio.Task[None] | None = None
         self._waiting_since: float | None = None
         self._lag = Lag()
+        #: Kafka is asked only for what somebody told us of (`reach`): partition -> the last offset that is known to be there.
+        self._told: dict[TopicPartition, int] | None = None
 
     def start(self) -> None:
         """Begins to connect, and goes on until `stop`."""
@@ -102,24 +104,41 @@ class Consumer:
     async def reach(self, published: Mapping[str, int], within: float) -> None:
         """Returns once all these records ("topic:partition" -> last offset) of topics heard here have been handled and
         committed, or after so many machine seconds."""
-        wanted = {place: last for place, last in published.items() if place.rpartition(":")[0] in self._topics}
+        wanted = {_place(name): last for name, last in published.items()}
+        wanted = {at: last for at, last in wanted.items() if at.topic in self._topics}
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while any(self.positions().get(place, 0) <= last for place, last in wanted.items()):
-                    self.fetch(True)
+                while missing := {at: last for at, last in wanted.items() if self.delivery.positions.get(at, 0) <= last}:
+                    self._ask(missing)
                     self.delivery.moved.clear()
                     await self.delivery.moved.wait()
 
-    def fetch(self, wanted: bool) -> None:
-        """Simulated time only: while nothing can be on its way, asking for it every few milliseconds would cost a tenth of a
-        core. What had been fetched and not handled is fetched again."""
+    def rest(self, resting: bool) -> None:
+        """Simulated time only. While we rest, Kafka is asked for nothing but what `reach` is told of: looking for what cannot be
+        there every few milliseconds would cost a tenth of a core."""
+        self._told = {} if resting else None
         consumer = self._kafka()
-        if consumer is None:
-            return
-        if wanted:
-            consumer.resume(*consumer.paused())
-        else:
-            consumer.pause(*consumer.assignment())
+        if consumer is not None:
+            _pause(consumer) if resting else consumer.resume(*consumer.paused())
+
+    def _ask(self, missing: dict[TopicPartition, int]) -> None:
+        """For these alone: a request names every partition, and most have nothing."""
+        consumer = self._kafka()
+        if self._told is not None and consumer is not None:
+            self._told = missing
+            consumer.resume(*(consumer.paused() & missing.keys()))
+
+    def _whole(self, records: Records) -> bool:
+        """Whether these are all that we were told of, as far as it is not handled yet; true where nobody tells us."""
+        last = {TopicPartition(record.topic, record.partition): record.offset for record in records}
+        return all(last.get(at, -1) >= told for at, told in (self._told or {}).items())
+
+    async def _deliver(self, records: Records) -> None:
+        consumer = self._kafka()
+        if self._told is not None and consumer is not None:
+            self._told = {}
+            _pause(consumer)
+        await self.delivery.deliver(records)
 
     def behind(self) -> Mapping[str, Behind]:
         """By topic, how far our partitions are behind Kafka's ends as of the last look."""
@@ -158,7 +177,7 @@ class Consumer:
             self.delivery.met.forget()
             self.delivery.positions.clear()
             self._broker, self._subscriber = consuming_broker(
-                address, self._service, self._knobs, self.delivery.deliver, self._listener
+                address, self._service, self._knobs, self._deliver, self._listener, whole=self._whole
             )
             await self._broker.start()
         log.info("consuming", service=self._service, group=group_of(self._service))
@@ -222,3 +241,12 @@ class Consumer:
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.delivery.stopping.wait(), seconds)
+
+
+def _place(name: str) -> TopicPartition:
+    topic, _, partition = name.rpartition(":")
+    return TopicPartition(topic, int(partition))
+
+
+def _pause(consumer: AIOKafkaConsumer) -> None:
+    consumer.pause(*(consumer.assignment() - consumer.paused()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 
@@ -35,13 +35,8 @@ class Knobs:
     flood: int = 25
     #: Records wait and none was handled for so long: the consumer is stuck.
     stuck_after: float = 60.0
-    #: The mock cluster's long poll does not wake on produce (measured), so it is short; FastStream sleeps as long as it polled. A
-    #: real broker answers as soon as there is something: there it is long (STEADYPATH_KAFKA_FETCH_WAIT), and idling costs little.
+    #: The mock cluster's long poll does not wake on produce (measured), so it is short. A real broker answers as soon as there is
+    #: something: there it is long (STEADYPATH_KAFKA_FETCH_WAIT), and idling costs little.
     fetch_wait_ms: int = 20
-    poll_ms: int = 10
     #: How long a batch under way may take when we stop; the whole stop has 10 s.
     graceful: float = 4.0
-
-    def with_fetch_wait(self, fetch_wait_ms: int) -> Knobs:
-        """These, with so long a wait for records, and looks at what has come in keeping with it."""
-        return replace(self, fetch_wait_ms=fetch_wait_ms, poll_ms=max(fetch_wait_ms // 10, 10))

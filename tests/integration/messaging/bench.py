@@ -34,7 +34,6 @@ QUICK = Knobs(
     retry_pauses=(0.01, 0.01),
     wait_pause=0.05,
     fetch_wait_ms=5,
-    poll_ms=10,
     confirm_every=0,
     check_broker_every=0,
     publish_timeout=5,

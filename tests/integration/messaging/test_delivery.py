@@ -25,7 +25,7 @@ async def test_default_ack_policy_is_not_used() -> None:
     async def nothing(_records: Any) -> None:
         return None
 
-    _, subscriber = consuming_broker("127.0.0.1:1", "notifier", QUICK, nothing, None)
+    _, subscriber = consuming_broker("127.0.0.1:1", "notifier", QUICK, nothing, None, whole=bool)
     assert subscriber.ack_policy is AckPolicy.MANUAL
 
 
@@ -36,7 +36,7 @@ async def test_of_several_addresses_one_that_answers_is_enough(fresh_kafka: Brok
         return None
 
     several = f"127.0.0.1:1, {fresh_kafka.bootstrap}"
-    reading, _ = consuming_broker(several, "notifier", QUICK, nothing, None)
+    reading, _ = consuming_broker(several, "notifier", QUICK, nothing, None, whole=bool)
     for broker in (publishing_broker(several, "scheduler", QUICK), reading):
         await broker.start()  # raises KafkaConnectionError where it reaches none
         await broker.stop()

@@ -78,7 +78,10 @@ async def driven(page: ClockPage, parts: dict[str, Clockwork], *, patience: floa
     origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         async with ClientSession() as session:
-            stepped = [Stepped(name, lambda name=name: f"{origin}/{name}/simulation/step") for name in parts]  # type: ignore[misc]
+            stepped = [
+                Stepped(name, lambda name=name: f"{origin}/{name}/simulation/step", asked_always=name == "phone")  # type: ignore[misc]
+                for name in parts
+            ]
             yield Driver(page, stepped, session, key="k", patience=patience)
     finally:
         await runner.cleanup()
@@ -207,3 +210,29 @@ def test_a_moment_costs_few_steps(page: ClockPage) -> None:
     )
     assert len(part.done) == 100
     assert part.steps <= 100 * 5 + 10
+
+
+def test_who_has_nothing_to_do_is_asked_once_a_moment_and_who_is_told_by_no_event_in_every_round(page: ClockPage) -> None:
+    """The last moment apart, at which everybody looks twice."""
+    parts = {"busy": Clockwork(page, hours(1, 2, 3)), "idle": Clockwork(page), "phone": Clockwork(page)}
+    run(page, parts, lambda driver: driver.advance_by(timedelta(hours=4)))
+    assert parts["busy"].steps == parts["phone"].steps
+    assert parts["idle"].steps == parts["busy"].steps - 3
+
+
+def test_all_are_quiet_only_when_all_have_said_so_twice(page: ClockPage) -> None:
+    """What came to a part by another way than an event, after it had been asked, is met before time moves on."""
+
+    class Reached(Clockwork):
+        async def step(self, request: web.Request) -> web.Response:
+            answer = await super().step(request)
+            if self.page.now() == hours(1)[0] and self.steps == self.late_at:
+                self.due = [self.page.now()]
+            return answer
+
+        late_at = 3
+
+    phone = Reached(page)
+    parts = {"scheduler": Clockwork(page, hours(1, 2)), "phone": phone}
+    run(page, parts, lambda driver: driver.advance_by(timedelta(hours=2)))
+    assert phone.done == hours(1)

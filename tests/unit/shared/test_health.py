@@ -53,7 +53,7 @@ class Reading:
     async def reach(self, published: Mapping[str, int], within: float) -> None:
         raise AssertionError("nobody steps this")
 
-    def fetch(self, wanted: bool) -> None:
+    def rest(self, resting: bool) -> None:
         raise AssertionError("nobody steps this")
 
 
