@@ -30,8 +30,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 
 @dataclass(frozen=True)
 class Stepped:
-    """A part that lives on clinical time, and where it is stepped (its address may change when it is started again). `asked_always`:
-    no event says that it has something to do, so it is stepped in every round."""
+    """A part that lives on clinical time, and where it is stepped (its address may change when it is started again).
+
+    `asked_always`: no event says that it has something to do, so it is stepped in every round."""
 
     name: str
     url: Callable[[], str]

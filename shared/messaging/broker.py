@@ -129,5 +129,5 @@ def consuming_broker(
             found += more
         return found
 
-    subscriber.get_msg = get_msg  # type: ignore[method-assign]  there is no setting for it
+    subscriber.get_msg = get_msg  # type: ignore[method-assign]  # there is no setting for it
     return broker, subscriber

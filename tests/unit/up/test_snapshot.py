@@ -19,9 +19,7 @@ def all_quiet() -> dict[str, Snapshot | None]:
     return dict.fromkeys(("scheduler", "notifier", "adherence"), QUIET)
 
 
-@pytest.mark.parametrize(
-    "change", [{"due": 1}, {"unsent": 1}, {"in_flight": 1}, {"next_due": NOW}], ids=lambda change: "/".join(change)
-)
+@pytest.mark.parametrize("change", [{"due": 1}, {"unsent": 1}, {"in_flight": 1}, {"next_due": NOW}], ids="/".join)
 def test_whoever_has_something_of_its_own_is_busy(change: dict[str, object]) -> None:
     assert busy(all_quiet() | {"notifier": replace(QUIET, **change)}, NOW) == {"notifier"}  # type: ignore[arg-type]
 
@@ -51,7 +49,7 @@ def test_two_rounds_are_the_same_whenever_they_were_said() -> None:
 @pytest.mark.parametrize(
     "change",
     [{"work": 6}, {"parked": 1}, {"published": {PLACE: 0}}, {"consumed": {PLACE: 1}}, {"next_due": None}],
-    ids=lambda change: "/".join(change),
+    ids="/".join,
 )
 def test_anything_new_is_not_the_same(change: dict[str, object]) -> None:
     assert not same(all_quiet(), all_quiet() | {"adherence": replace(QUIET, **change)})  # type: ignore[arg-type]
