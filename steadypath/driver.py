@@ -147,7 +147,7 @@ class Driver:
             wanted = known | always if known else everybody
             now = {**before, **await self._step_all(_told(before, whole=whole), wanted)}
             why = not_quiet(now, self.now) + still_working(before, now)
-            if wanted == everybody and not why and same(before, now):
+            if not why and same(before, now):  # then nobody was busy before, and everybody was asked
                 self.latest = {name: snapshot for name, snapshot in now.items() if snapshot is not None}
                 return self.latest
             if moved(before, now):

@@ -169,6 +169,16 @@ async def test_a_fire_that_fails_is_never_taken_for_quiet(house: House, monkeypa
     assert ready.json()["checks"]["passes"]["failing"] == ["ticker"]
 
 
+async def test_a_notice_that_nobody_could_deliver_is_never_taken_for_quiet(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(_self: object, _now: object) -> int:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(OpsPass, "run", failing)
+    async with house.runtime.unit() as unit:
+        await ops_say(unit, "stuck")
+    assert (await house.http.post("/scheduler/simulation/step")).json()["due"] == 1
+
+
 async def test_the_loops_own_looks_are_never_taken_for_work_under_way(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a look that finds nothing takes long, and one or other is always at it: an advance found no quiet."""
 
