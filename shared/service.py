@@ -155,8 +155,12 @@ class Process:
         )
 
     def _routers(self) -> list[APIRouter]:
+        """What is asked most often comes first: routes are tried in their order."""
         runtime = self.runtime
         routers = []
+        if self._worker is not None and runtime.settings.simulated:
+            stepper = simulation.Stepper(runtime, self._loops, self._consumer, handled=self._worker.consumer.handled)
+            routers.append(simulation.router(stepper))
         if runtime.settings.role != "worker":
             routers += [
                 keys.router(runtime),
@@ -164,9 +168,6 @@ class Process:
                 desk.router(runtime, self._handling),
                 self._spec.router(runtime),
             ]
-        if self._worker is not None and runtime.settings.simulated:
-            stepper = simulation.Stepper(runtime, self._loops, self._consumer, handled=self._worker.consumer.handled)
-            routers.append(simulation.router(stepper))
         return routers
 
     def _pages(self) -> list[APIRouter]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shared.runtime import Runtime
 
 _QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+#: How a driver of simulated time asks whether anything is under way: nothing that anybody wants done, and asked all the time.
+_STEP = "/simulation/step"
 
 
 class Edge:
@@ -72,8 +74,7 @@ class Edge:
     async def _command(self, scope: Scope, body: bytes, answer: _Answer, correlation_id: UUID) -> None:
         command = _command_of(scope, body, correlation_id)
         answer.hold = command.key is not None
-        # A step is how a driver asks whether anything is under way: it is not itself under way.
-        counted = not scope["path"].endswith("/simulation/step")
+        counted = not scope["path"].endswith(_STEP)
         self._runtime.commands_in_flight += counted
         try:
             with commands.acting_for(command):
@@ -104,13 +105,13 @@ class Edge:
         metrics.request_seconds.labels(method, route).observe(seconds)
         if answer.replayed:
             metrics.replayed.inc()
-        level: Level = "debug" if route in _QUIET_ROUTES else "info"
+        level: Level = "debug" if route in _QUIET_ROUTES or route.endswith(_STEP) else "info"
         log("request", level=level, method=method.lower(), route=route, status=answer.status, seconds=round(seconds, 4))
 
 
 def _traced(scope: Scope, correlation_id: UUID) -> tracing.Span:
     """What may cause an event. A step of simulated time causes them all, and has a trace for none."""
-    causes = scope["method"] in commands.METHODS and not scope["path"].endswith("/simulation/step")
+    causes = scope["method"] in commands.METHODS and not scope["path"].endswith(_STEP)
     return tracing.request(scope["method"], correlation_id) if causes else tracing.untraced()
 
 
