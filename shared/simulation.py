@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _LONGEST_STEP = 10.0
 #: So long (machine seconds) it waits for records that it was told of, and for what is in flight.
 _LONGEST_WAIT = 0.25
-_LOOK_EVERY = 0.002
+_LOOK_EVERY = 0.001
 #: Within so long (machine seconds) a driver that waits for quiet steps again; a driver that has gone leaves us to our loops.
 _NEXT_STEP = 1.0
 #: The passes of the house: when they have something to do stands in its rows.
