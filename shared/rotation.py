@@ -102,8 +102,9 @@ async def _in_batches(engine: AsyncEngine, one: SealedTable, cipher: FieldCipher
 
 
 async def _batch(conn: AsyncConnection, one: SealedTable, cipher: FieldCipher, among: str) -> int:
+    # In brackets: the condition may hold an OR, which must not reach rows that are sealed again already.
     key = next(iter(one.table.primary_key.columns))
-    wanted = select(one.table).where(_old(one, cipher.key_id), text(among)).order_by(key).limit(_AT_A_TIME)
+    wanted = select(one.table).where(_old(one, cipher.key_id), text(f"({among})")).order_by(key).limit(_AT_A_TIME)
     rows = (await conn.execute(wanted.with_for_update())).all()
     if rows and one.guard is not None:
         await _guarded(conn, one, enabled=False)

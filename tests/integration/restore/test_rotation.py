@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import subprocess
@@ -22,6 +23,7 @@ from services.notifier.newcomers import sealed
 from services.notifier.storage import contact_rows, heard
 from services.notifier.storage.heard import Inbound
 from services.notifier.storage.hearing_tables import inbound
+from shared import rotation
 from shared.crypto import CannotOpen, FieldCipher
 from shared.db import make_engine, metadata_for
 from shared.embedded import spawn
@@ -109,6 +111,18 @@ async def test_everything_is_sealed_again_and_the_old_key_can_go(database: Datab
     assert await read(database, AFTER) == ("Canary Quillfeather", "feeling better")
     with pytest.raises(CannotOpen):
         await read(database, BEFORE)
+
+
+async def test_more_rows_than_a_batch_holds_are_all_sealed_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rotation, "_AT_A_TIME", 2)
+    async with unit_of(database, BEFORE) as unit:
+        for nth in range(5):
+            await heard.store(unit, Inbound(f"SM{nth}", NUMBER, "+12025550100", "yes", "webhook"), CLINIC, [PATIENT])
+    async with engine_of(database) as engine:
+        async with asyncio.timeout(30):  # mutant: what is sealed again is found again, and the process never serves
+            await before_serving(engine, "notifier", SPEC.sealed, WHILE)
+        async with engine.connect() as conn:
+            assert set((await left(conn, TABLES, 2)).values()) == {0}
 
 
 def environment(database: Database, keys: Mapping[int, bytes]) -> dict[str, str]:
