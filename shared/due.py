@@ -125,8 +125,7 @@ class Ticker:
                 await fire(unit, [item for item in items if item.kind == kind])
             await Unit(conn, now=now, service=self._service, cipher=self._cipher, buffers=buffers).flush()
         self.counts.fired += len(items)
-        for name in buffers.wakes:
-            self._wake(name)
+        buffers.committed(self._wake)
         return len(items)
 
     def _fire_of(self, kind: str) -> Fire:

@@ -1,5 +1,5 @@
 """The numbers that a service shows at /metrics. One registry per process; every name stands in the table of
-docs/architecture/observability.md (a test compares). No label ever holds an id, a name or a number of a person."""
+docs/operations/metrics.md (a test compares). No label ever holds an id, a name or a number of a person."""
 
 from __future__ import annotations
 

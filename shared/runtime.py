@@ -85,5 +85,4 @@ class Runtime:
         if command is not None and command.caller is not None:
             command.claimed = True
             self.commands_done += 1
-        for name in unit.buffers.wakes:
-            self.wake(name)
+        unit.buffers.committed(self.wake)

@@ -34,7 +34,7 @@ from shared.messaging.unit import Fires, Handlers, Pass
 from shared.messaging.work import KEY_PARKED
 from shared.ops import OpsPass, ops_say
 from shared.restore.process import Recollection, WayBack, refuse_unnoticed
-from shared.rotation import before_serving
+from shared.rotation import SealedTable, before_serving
 from shared.runtime import Runtime
 from shared.settings import Role, Settings, SettingsError
 from shared.startup import NotStarted, bootstrap_key, check_schema, wait_for_database
@@ -76,6 +76,8 @@ class ServiceSpec:
     on_start: Callable[[Runtime], Awaitable[None]] | None = None
     #: Optional settings that this service cannot do without, by field of `Settings`.
     needs: Sequence[str] = ()
+    #: What it seals beside what every service does; a change of the data key seals it again.
+    sealed: Sequence[SealedTable] = ()
     #: What is its own on the way back from a restored database.
     recollection: Callable[[Runtime], Recollection] | None = None
     #: What this service shows at /readyz beside what all of them do.
@@ -209,7 +211,7 @@ class Process:
             return 0
         await check_schema(self.runtime)
         await bootstrap_key(self.runtime)
-        await before_serving(self.runtime.engine, self._spec.name, self.runtime.cipher)
+        await before_serving(self.runtime.engine, self._spec.name, self._spec.sealed, self.runtime.cipher)
         if not await self._find_way_back():
             return 0
         if self._spec.on_start is not None:

@@ -14,6 +14,7 @@ from services.notifier.http import bulk, clinic, contacts, messages, switch
 from services.notifier.inbound_poll import InboundPass
 from services.notifier.reconcile import Reconciler
 from services.notifier.restore import NotifierRecollection
+from services.notifier.sealed import TABLES as SEALED
 from services.notifier.sender import Sender
 from services.notifier.storage import METADATA, SERVICE
 from services.notifier.switch import FIRES as SWITCH_FIRES
@@ -51,6 +52,7 @@ SPEC = ServiceSpec(
     tables=METADATA,
     router=router,
     passes=passes,
+    sealed=SEALED,
     recollection=NotifierRecollection,
     checks=lambda runtime: (*switch.checks(runtime), *shown.checks(runtime)),
     needs=("twilio_account_sid", "twilio_auth_token", "public_base_url"),

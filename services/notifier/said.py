@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,7 +23,8 @@ from shared.logs import log
 from shared.messaging.unit import Unit
 
 M = TypeVar("M", bound=MessageEvent)
-#: By fate and reason, what became of texts since this process started. What a transaction said that then failed counts as well.
+#: By fate and reason, what became of texts since this process started: what has been committed, so that nothing counts that was
+#: rolled back, and nothing twice that was then done again.
 counted: Counter[tuple[str, str]] = Counter()
 
 
@@ -66,8 +68,12 @@ async def _say(unit: Unit, text: Message, model: type[M], nth: object = "", **va
         )
         said = stable_id(each.id, event.type, nth)
         unit.emit(event, event_id=said, causation_id=each.cause_id, correlation_id=each.correlation_id)
-        counted[event.type.removeprefix("message-"), str(values.get("why", ""))] += 1
+        unit.on_commit(partial(_count, event.type.removeprefix("message-"), str(values.get("why", ""))))
         _log(unit, event, each, said)
+
+
+def _count(fate: str, why: str) -> None:
+    counted[fate, why] += 1
 
 
 def _log(unit: Unit, event: MessageEvent, text: Message, event_id: UUID) -> None:

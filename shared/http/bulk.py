@@ -92,12 +92,14 @@ async def reading(runtime: Runtime) -> AsyncIterator[Unit]:
 async def part(unit: Unit) -> AsyncIterator[None]:
     """A part of the transaction that can be taken back alone, with what it said and planned."""
     buffers = unit.buffers
-    events, work, wakes = len(buffers.events), dict(buffers.work), set(buffers.wakes)
+    events, on_commit = len(buffers.events), len(buffers.on_commit)
+    work, wakes = dict(buffers.work), set(buffers.wakes)
     try:
         async with unit.conn.begin_nested():
             yield
     except BaseException:
         del buffers.events[events:]
+        del buffers.on_commit[on_commit:]
         buffers.work, buffers.wakes = work, wakes
         raise
 

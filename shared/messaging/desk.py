@@ -140,8 +140,7 @@ class Desk:
             await self._failed(event_id, key, class_of(error))
             return False
         handling.counts.handled += seen.handled
-        for name in buffers.wakes:
-            handling.wake(name)
+        buffers.committed(handling.wake)
         return True
 
     async def _again(self, conn: AsyncConnection, arrived: Arrived, buffers: Buffers, seen: Counts) -> None:

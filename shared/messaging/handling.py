@@ -49,8 +49,7 @@ class Handling:
         with tracing.delivered(events):
             await self._in_one(events, buffers, seen)
         self._count(seen)
-        for name in buffers.wakes:
-            self.wake(name)
+        buffers.committed(self.wake)
 
     async def _in_one(self, events: Sequence[Arrived], buffers: Buffers, seen: Counts) -> None:
         async with self.engine.begin() as conn:

@@ -32,7 +32,15 @@ class Buffers:
     events: list[OutboxRow] = field(default_factory=list)
     work: dict[tuple[str, str], Planned | None] = field(default_factory=dict)
     wakes: set[str] = field(default_factory=set)
+    on_commit: list[Callable[[], None]] = field(default_factory=list)
     spans: list[tracing.Unended] = field(default_factory=list)
+
+    def committed(self, wake: Wake) -> None:
+        """What waited for the commit. The owner of the transaction calls it right after; of one rolled back nobody does."""
+        for do in self.on_commit:
+            do()
+        for name in self.wakes:
+            wake(name)
 
 
 class Unit:
@@ -108,6 +116,11 @@ class Unit:
     def after_commit(self, wake: str) -> None:
         """Wakes the named pass of this process ("ticker", "relay", "sender") once the transaction has committed."""
         self.buffers.wakes.add(wake)
+
+    def on_commit(self, do: Callable[[], None]) -> None:
+        """Calls it once the transaction has committed, never where it is rolled back. For counting and the like: it must not fail
+        or wait, and a process that dies right after the commit has not called it."""
+        self.buffers.on_commit.append(do)
 
     async def flush(self) -> None:
         """Writes what is buffered. The owner of the transaction calls it right before the commit; nobody else needs to."""

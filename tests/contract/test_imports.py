@@ -40,6 +40,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("services/notifier/switch.py", "import steadypath.doctor", "Services know nothing of the operator's tools"),
         ("services/adherence/domain/alerts.py", "import shared.messaging.unit", "A domain is the standard library and itself"),
         ("services/scheduler/domain/plan.py", "import sqlalchemy", "A domain is the standard library and itself"),
+        ("shared/rotation.py", "from importlib import import_module", "shared and services import nothing by a name"),
+        ("services/notifier/sealed.py", "import importlib.util", "shared and services import nothing by a name"),
         ("shared/service.py", "import shared.embedded.kafka", "What serves in production does not need the embedded parts"),
     ],
 )

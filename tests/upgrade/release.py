@@ -14,8 +14,8 @@ from pathlib import Path
 
 from shared.events.registry import SERVICES
 from tests.support.parts import Database
+from tests.support.stack import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMED_IN = ROOT / "deploy" / "upgrade-from"
 _LOCK = "requirements.lock"
 _MIGRATES_WITHIN = 120

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
+from aiokafka import ConsumerRecord
+
 from shared.events.base import Event
 from shared.messaging import codec
 from shared.messaging.cluster import Cluster
+from shared.messaging.reading import Arrived, read
 from tests.integration.messaging.bench import NOON, Bench
 
 
@@ -22,6 +25,12 @@ def headers(event: Event, *, event_type: str | None = None, **more: bytes | None
 
 def record(event: Event, **more: Any) -> dict[str, Any]:
     return {"key": str(event.key).encode(), "value": codec.body_of(event), "headers": headers(event), **more}
+
+
+def arrived(event: Event) -> Arrived:
+    """A record as it comes from the reading."""
+    raw = tuple(headers(event))
+    return read(ConsumerRecord("due.v1", 0, 0, 0, 0, str(event.key).encode(), codec.body_of(event), None, 0, 0, raw))
 
 
 async def parked(bench: Bench) -> list[tuple[str, str | None]]:

@@ -8,14 +8,12 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka import ConsumerRecord
 
 from shared.due import BACK_OFF, Ticker, discard_work, parked_work, replay_work
 from shared.errors import DomainError
-from shared.messaging import codec
-from shared.messaging.reading import Arrived, read
 from shared.messaging.unit import Fires, Unit, WorkItem
 from tests.integration.messaging.bench import CLINIC, NOON, Bench, Heard, withdrawn
+from tests.integration.messaging.records import arrived
 
 
 async def plan(bench: Bench, *rows: tuple[str, str, UUID, datetime]) -> None:
@@ -175,7 +173,7 @@ async def test_tick_and_delivery_never_deadlock(dry_bench: Bench) -> None:
 
     async def deliver(order: list[UUID]) -> None:
         for _ in range(40):
-            await handling.as_batch([_arrived(key) for key in order])
+            await handling.as_batch([arrived(withdrawn(key)) for key in order])
 
     async def fire_all() -> None:
         for _ in range(20):
@@ -184,13 +182,3 @@ async def test_tick_and_delivery_never_deadlock(dry_bench: Bench) -> None:
     await asyncio.wait_for(asyncio.gather(deliver(keys), deliver(keys[::-1]), fire_all()), 60)
     assert tick.counts.fires_failed == 0
     assert handling.counts.handled == 2 * 40 * 8
-
-
-def _arrived(key: UUID) -> Arrived:
-    """A record as it comes from the reading."""
-    event = withdrawn(key)
-    made = codec.headers_of(
-        event, event_id=uuid4(), service="scheduler", now=NOON, correlation_id=uuid4(), causation_id=None, traceparent=None
-    )
-    raw = tuple((name, value.encode()) for name, value in made.items())
-    return read(ConsumerRecord("due.v1", 0, 0, 0, 0, str(key).encode(), codec.body_of(event), None, 0, 0, raw))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
+from services.notifier import said
 from tests.integration.notifier.bench import Bench
 
 
@@ -146,3 +149,18 @@ async def test_callbacks_in_any_order_and_number_end_the_same(bench: Bench, faul
     await bench.forward(minutes=10)
     assert (await bench.dose_message(dose)).state == "delivered"
     assert await bench.names() == ["message-sent", "message-delivered"]
+
+
+async def test_what_became_of_a_text_counts_once_its_record_is_committed(bench: Bench) -> None:
+    """Mutant: counting as it is said. A transaction that is rolled back and done again would count twice."""
+    dose = bench.dose(await bench.patient())
+    await bench.hear(dose)
+    text, before = await bench.dose_message(dose), said.counted.copy()
+    with suppress(KeyError):
+        async with bench.runtime.unit() as unit:
+            await said.sent(unit, text)
+            raise KeyError("bug")
+    assert said.counted == before
+    async with bench.runtime.unit() as unit:
+        await said.sent(unit, text)
+    assert said.counted - before == Counter({("sent", ""): 1})
