@@ -15,6 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
 
 _CLOSE_TIMEOUT = 1.5
+#: Replicas of a topic: `default.replication.factor` of the cluster (KIP-464).
+_THE_CLUSTERS_OWN = -1
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Cluster:
     async def ensure_topics(self, topics: Iterable[str], partitions: int) -> None:
         """Makes topics that are missing: through CreateTopics, or by asking for them where the broker makes them when asked.
 
-        In production they are there before we start, replicated (the `topics` step of compose); ours have one replica.
+        In production they are there before we start (the `topics` step of compose); ours have as many replicas as the cluster
+        gives a topic for which nobody says how many.
         """
         existing = set(await self._admin.list_topics())
         missing = [topic for topic in topics if topic not in existing]
@@ -68,7 +71,7 @@ class Cluster:
 
     async def _create(self, topics: list[str], partitions: int) -> None:
         answer = await self._admin.create_topics(
-            [NewTopic(name=topic, num_partitions=partitions, replication_factor=1) for topic in topics]
+            [NewTopic(name=topic, num_partitions=partitions, replication_factor=_THE_CLUSTERS_OWN) for topic in topics]
         )
         for error in answer.to_object()["topic_errors"]:
             if error["error_code"] and for_code(error["error_code"]) is not TopicAlreadyExistsError:
