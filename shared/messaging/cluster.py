@@ -70,9 +70,9 @@ class Cluster:
                 await self.partitions_of(topic)
 
     async def _create(self, topics: list[str], partitions: int) -> None:
-        answer = await self._admin.create_topics(
-            [NewTopic(name=topic, num_partitions=partitions, replication_factor=_THE_CLUSTERS_OWN) for topic in topics]
-        )
+        # With an assignment of no replicas, for aiokafka takes -1 only beside one; on the wire it is the same as none.
+        wanted = [NewTopic(topic, partitions, _THE_CLUSTERS_OWN, replica_assignments={}) for topic in topics]
+        answer = await self._admin.create_topics(wanted)
         for error in answer.to_object()["topic_errors"]:
             if error["error_code"] and for_code(error["error_code"]) is not TopicAlreadyExistsError:
                 raise for_code(error["error_code"])(error["topic"])

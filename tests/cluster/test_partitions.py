@@ -3,6 +3,7 @@ is known even where somebody does it without asking (the version is the guard, o
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
 from shared.events.registry import SERVICES, TOPICS
+from shared.messaging.cluster import Cluster
 from tests.cluster.clinic import Clinic, at
 from tests.support.cluster_broker import ClusterBroker
 from tests.support.cluster_world import ROOT, World
@@ -103,3 +105,24 @@ def test_without_draining_it_is_refused_and_done_by_force_still_loses_and_double
     clinic.settle()
     world.to(at(world, "12:00"))
     assert clinic.good().counts == {"sent": 3 * PATIENTS}
+
+
+def test_a_topic_that_a_service_makes_has_as_many_replicas_as_the_cluster_gives(real_broker: ClusterBroker) -> None:
+    """Where nobody made them before: a service that asked for one would have what three were to keep on one broker."""
+
+    async def make() -> None:
+        cluster = Cluster(real_broker.bootstrap, client_id="test")
+        await cluster.start()
+        try:
+            await cluster.ensure_topics(["made.v1"], 4)
+        finally:
+            await cluster.stop()
+
+    asyncio.run(make())
+    admin = AdminClient({"bootstrap.servers": real_broker.bootstrap, "log_level": 0})
+
+    def replicas() -> list[int]:
+        return [len(partition.replicas) for partition in admin.list_topics("made.v1", 20).topics["made.v1"].partitions.values()]
+
+    wait_until(lambda: len(replicas()) == 4, within=20, what="the topic is there")
+    assert replicas() == [1, 1, 1, 1], "this cluster's default"
