@@ -32,11 +32,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 class Stepped:
     """A part that lives on clinical time, and where it is stepped (its address may change when it is started again).
 
-    `asked_always`: no event says that it has something to do, so it is stepped in every round."""
+    `after`: no event says that it has something to do, it hears that from this part; so it is stepped in the round after it."""
 
     name: str
     url: Callable[[], str]
-    asked_always: bool = False
+    after: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Driver:
         """The driver of a stack: every service and the simulator. `base` says where a part listens."""
 
         def stepped(name: str) -> Stepped:
-            return Stepped(name, lambda: f"{base(name)}/{name}/simulation/step", asked_always=name == PHONE)
+            return Stepped(name, lambda: f"{base(name)}/{name}/simulation/step", after="notifier" if name == PHONE else None)
 
         return cls(page, [stepped(name) for name in (*SERVICES, PHONE)], session, key=key)
 
@@ -136,16 +136,17 @@ class Driver:
         are quiet. At the `last` moment every pass is run once, and again where nothing comes further: while they are stepped,
         the parts' own loops rest."""
         everybody = {part.name for part in self._parts}
-        always = {part.name for part in self._parts if part.asked_always}
         before: Mapping[str, Snapshot | None] = {} if last else self.latest
+        wanted: set[str] = set()
         pause = _FIRST_PAUSE
         last_progress = time.monotonic()
         while True:
             # At the first round of a last moment nothing is known; where nothing comes further, nothing that is known is trusted.
             whole = not before or time.monotonic() - last_progress > _LOOK_AGAIN_SECONDS
             known = set() if whole else busy(before, self.now)
-            wanted = known | always if known else everybody
-            now = {**before, **await self._step_all(_told(before, whole=whole), wanted)}
+            told = {part.name for part in self._parts if part.after in wanted}
+            wanted = known | told if known else everybody
+            now = {**before, **await self._step_all(_expected(before, whole=whole), wanted)}
             why = not_quiet(now, self.now) + still_working(before, now)
             if not why and same(before, now):  # then nobody was busy before, and everybody was asked
                 self.latest = {name: snapshot for name, snapshot in now.items() if snapshot is not None}
@@ -159,15 +160,15 @@ class Driver:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             before = now
 
-    async def _step_all(self, told: Mapping[str, object], wanted: Collection[str]) -> Mapping[str, Snapshot | None]:
+    async def _step_all(self, expected: Mapping[str, object], wanted: Collection[str]) -> Mapping[str, Snapshot | None]:
         parts = [part for part in self._parts if part.name in wanted]
-        snapshots = await asyncio.gather(*(self._step(part, told) for part in parts))
+        snapshots = await asyncio.gather(*(self._step(part, expected) for part in parts))
         return {part.name: snapshot for part, snapshot in zip(parts, snapshots, strict=True)}
 
-    async def _step(self, part: Stepped, told: Mapping[str, object]) -> Snapshot | None:
+    async def _step(self, part: Stepped, expected: Mapping[str, object]) -> Snapshot | None:
         """None where a part is not there, or does not answer as agreed: it is waited for."""
         try:
-            async with self._session.post(part.url(), json=told, headers=self._headers, timeout=_STEP) as response:
+            async with self._session.post(part.url(), json=expected, headers=self._headers, timeout=_STEP) as response:
                 if response.status != 200:
                     return None
                 return Snapshot.read(await response.json())
@@ -175,7 +176,7 @@ class Driver:
             return None
 
 
-def _told(before: Mapping[str, Snapshot | None], *, whole: bool) -> dict[str, object]:
+def _expected(before: Mapping[str, Snapshot | None], *, whole: bool) -> dict[str, object]:
     """What a part should know: how far the others have published. A reader then waits a moment for what is on its way."""
     published = {place: last for one in before.values() if one is not None for place, last in one.published.items()}
     return {"published": published, "all": whole}

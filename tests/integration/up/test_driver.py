@@ -79,7 +79,7 @@ async def driven(page: ClockPage, parts: dict[str, Clockwork], *, patience: floa
     try:
         async with ClientSession() as session:
             stepped = [
-                Stepped(name, lambda name=name: f"{origin}/{name}/simulation/step", asked_always=name == "phone")  # type: ignore[misc]
+                Stepped(name, lambda name=name: f"{origin}/{name}/simulation/step", after="notifier" if name == "phone" else None)  # type: ignore[misc]
                 for name in parts
             ]
             yield Driver(page, stepped, session, key="k", patience=patience)
@@ -212,12 +212,31 @@ def test_a_moment_costs_few_steps(page: ClockPage) -> None:
     assert part.steps <= 100 * 5 + 10
 
 
-def test_who_has_nothing_to_do_is_asked_once_a_moment_and_who_is_told_by_no_event_in_every_round(page: ClockPage) -> None:
+def test_who_has_nothing_to_do_is_asked_once_a_moment(page: ClockPage) -> None:
     """The last moment apart, at which everybody looks twice."""
     parts = {"busy": Clockwork(page, hours(1, 2, 3)), "idle": Clockwork(page), "phone": Clockwork(page)}
     run(page, parts, lambda driver: driver.advance_by(timedelta(hours=4)))
-    assert parts["busy"].steps == parts["phone"].steps
-    assert parts["idle"].steps == parts["busy"].steps - 3
+    assert parts["idle"].steps == parts["phone"].steps == parts["busy"].steps - 3
+
+
+def test_whoever_hears_from_another_part_alone_is_asked_in_the_round_after_it(page: ClockPage) -> None:
+    """Asked only at the end, what it has come to know by then would be news, and cost everybody one round more."""
+
+    @dataclass
+    class Slow(Clockwork):
+        """Says at its first step of a moment that it is not done."""
+
+        met: set[datetime] = field(default_factory=lambda: {START, *hours(3)})
+
+        def _snapshot(self, now: datetime) -> dict[str, Any]:
+            first = now not in self.met
+            self.met.add(now)
+            return super()._snapshot(now) | {"in_flight": int(first), "published": {}}
+
+    parts = {"notifier": Slow(page, hours(1, 2)), "idle": Clockwork(page), "phone": Clockwork(page)}
+    run(page, parts, lambda driver: driver.advance_by(timedelta(hours=3)))
+    assert parts["phone"].steps == parts["idle"].steps + 2
+    assert parts["notifier"].steps == parts["idle"].steps + 4
 
 
 def test_all_are_quiet_only_when_all_have_said_so_twice(page: ClockPage) -> None:
