@@ -1,4 +1,4 @@
-"""Due work: windows that close, deadlines that pass, reminders. One fire per kind; what is due is looked at afresh as it fires."""
+"""Due work: windows that close, deadlines that pass, reminders. One fire per kind; what is due is looked at afresh."""
 
 from __future__ import annotations
 

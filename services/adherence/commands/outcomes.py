@@ -119,8 +119,16 @@ def _decide_dose(record: Record) -> _Settled | None:
     ledger, outcome = record.one.ledger(record.facts).settled()
     if outcome is None:
         return None
-    said = {"state": outcome.state, "why": outcome.why, "late": outcome.late, "reason": outcome.reason}
-    return _Settled(record, replace(record.one, **said, outcome_at=outcome.at, revision=ledger.revision), outcome)
+    now = replace(
+        record.one,
+        state=outcome.state,
+        why=outcome.why,
+        late=outcome.late,
+        reason=outcome.reason,
+        outcome_at=outcome.at,
+        revision=ledger.revision,
+    )
+    return _Settled(record, now, outcome)
 
 
 def _decide_check_in(record: Record) -> _Settled | None:
@@ -129,9 +137,16 @@ def _decide_check_in(record: Record) -> _Settled | None:
     scores = {item: score.value for item, score in outcome.scores.items()}
     if (outcome.state, outcome.why, scores) == (one.state, one.why, one.scores):
         return None
-    late = any(score.late for score in outcome.scores.values())
-    said = {"state": outcome.state, "why": outcome.why, "late": late, "scores": scores}
-    return _Settled(record, replace(one, **said, outcome_at=outcome.at, revision=one.revision + 1), outcome)
+    now = replace(
+        one,
+        state=outcome.state,
+        why=outcome.why,
+        late=any(score.late for score in outcome.scores.values()),
+        scores=scores,
+        outcome_at=outcome.at,
+        revision=one.revision + 1,
+    )
+    return _Settled(record, now, outcome)
 
 
 def _instrument(one: Occurrence) -> Instrument:

@@ -27,7 +27,7 @@ from shared.restore.mode import version_base
 
 GAP_CHECK = "gap-check"
 #: Longer than the longest gap rule (352 h), any run of doses that a rule looks at, and the days that adherence is measured over.
-_LOOK_BACK = timedelta(days=60)
+LOOK_BACK = timedelta(days=60)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Sight:
     """What is looked at after a dose's outcome has changed, read once for all whose doses have: by patient."""
 
     patients: Mapping[UUID, Patient]
-    #: Since `_LOOK_BACK`.
+    #: Since `LOOK_BACK`.
     doses: Mapping[UUID, Sequence[DoseOnRecord]]
     #: What is unresolved of the pattern's alert.
     alerts: Mapping[str, Sequence[Alert]]
@@ -47,7 +47,7 @@ async def look(unit: Unit, settled: Sequence[Occurrence]) -> Sight:
     clinics_of = {one.patient_id: one.clinic_id for one in settled}
     return Sight(
         await people.patients_of(unit, clinics_of),
-        await occurrences.doses_since(unit, list(clinics_of), unit.now - _LOOK_BACK),
+        await occurrences.doses_since(unit, list(clinics_of), unit.now - LOOK_BACK),
         await alerts.unresolved_of(unit, {_pattern_key(patient): clinic for patient, clinic in clinics_of.items()}),
     )
 
@@ -113,7 +113,7 @@ async def check_gap(unit: Unit, patient: Patient, medication_id: UUID, because: 
     hold = await people.hold(unit, medication_id)
     if hold is not None and hold.held:
         return True
-    doses = await occurrences.doses_since(unit, [patient.id], unit.now - _LOOK_BACK, medication_id)
+    doses = await occurrences.doses_since(unit, [patient.id], unit.now - LOOK_BACK, medication_id)
     gap = gap_now(doses[patient.id], unit.now, hold.at if hold is not None else None)
     if gap is None:
         return False

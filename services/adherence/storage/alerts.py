@@ -23,9 +23,7 @@ _TRIES = 40
 
 # Made once: making a statement costs as much as running it.
 _ADD = (
-    insert(alerts)
-    .on_conflict_do_nothing(index_elements=["clinic_id", "code"], index_where=_UNRESOLVED)
-    .returning(alerts.c.code)
+    insert(alerts).on_conflict_do_nothing(index_elements=["clinic_id", "code"], index_where=_UNRESOLVED).returning(alerts.c.code)
 )
 _SAVE = update(alerts).where(alerts.c.alert_id == bindparam("wanted"))
 _OWNER = select(alerts.c.clinic_id, alerts.c.patient_id).where(alerts.c.alert_id == bindparam("wanted"))

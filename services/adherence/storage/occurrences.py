@@ -141,7 +141,8 @@ async def doses_since(
 _SERIES = typed_sql(
     "adherence",
     "SELECT o.occurrence_id, ARRAY(SELECT s.state FROM ~occurrence AS s WHERE s.series_id = o.series_id"
-    " AND s.due_at <= o.due_at ORDER BY s.due_at DESC LIMIT 60) AS states FROM ~occurrence AS o WHERE o.occurrence_id = ANY(:wanted)",
+    " AND s.due_at <= o.due_at ORDER BY s.due_at DESC LIMIT 60) AS states"
+    " FROM ~occurrence AS o WHERE o.occurrence_id = ANY(:wanted)",
     binds=(("wanted", IDS),),
 )
 

@@ -1,6 +1,6 @@
-"""The record of a dose or a check-in, read whole and written whole: in as few statements as that takes, for every event meets them.
+"""The record of a dose or a check-in, read whole and written whole, in as few statements as it takes: every event meets them.
 
-Everybody here holds the patient's lock: nobody else writes these rows meanwhile, so what was read still stands when it is written.
+Everybody here holds the patient's lock: nobody else writes these rows, so what was read still stands when it is written.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, any_, bindparam, exists, literal_column, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, any_, bindparam, exists, literal_column, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.adherence.domain.silence import Fact
@@ -38,12 +38,12 @@ class Revision:
 
 _SERVICE = "adherence"
 #: The facts of each row, as tuples in the order of `Fact`'s fields. As SQL: in RETURNING, SQLAlchemy would read the table anew.
-_FACTS = literal_column(
+_FACTS: ColumnElement[Any] = literal_column(
     "ARRAY(SELECT ROW(f.fact_id, f.kind, f.at, f.value, f.reason, f.score, f.item, f.version)"
-    f" FROM {facts.fullname} AS f WHERE f.occurrence_id = {occurrences.fullname}.occurrence_id)"
+    " FROM adherence.occurrence_fact AS f WHERE f.occurrence_id = adherence.occurrence.occurrence_id)"
 ).label("facts")
 _WANTED = occurrences.c.occurrence_id == bindparam("wanted")
-_GET = select(*occurrences.c, _FACTS).where(_WANTED)
+_GET: Select[Any] = select(*occurrences.c, _FACTS).where(_WANTED)
 
 
 def _record(row: Row[Any]) -> Record:
@@ -64,7 +64,7 @@ _NEW = (
     .returning(facts.c.fact_id)
     .cte("new")
 )
-_HEAR = select(*occurrences.c, _FACTS, exists(select(_NEW.c.fact_id)).label("is_new")).where(_WANTED).add_cte(_NEW)
+_HEAR: Select[Any] = select(*occurrences.c, _FACTS, exists(select(_NEW.c.fact_id)).label("is_new")).where(_WANTED).add_cte(_NEW)
 
 
 async def hear(unit: Unit, clinic_id: UUID, patient_id: UUID, occurrence_id: UUID, fact: Fact) -> Record | None:
@@ -137,7 +137,7 @@ _CHANNEL_DOWN = exists().where(
     or_(incidents.c.cleared_at.is_(None), incidents.c.cleared_at >= occurrences.c.due_at),
 )
 _ALL_WANTED = occurrences.c.occurrence_id == any_(bindparam("wanted", type_=IDS))
-_CLOSING = select(*occurrences.c, _FACTS, _parked().label("is_parked"), _CHANNEL_DOWN.label("down")).where(
+_CLOSING: Select[Any] = select(*occurrences.c, _FACTS, _parked().label("is_parked"), _CHANNEL_DOWN.label("down")).where(
     _ALL_WANTED, ~occurrences.c.closed
 )
 
