@@ -28,6 +28,7 @@ WEST = stable_id("clinic", "west")
 COHORT = 14
 #: What is parked for a patient while windows close, by the place in the cohort.
 PARKED = {3: "parked", 4: "behind", 5: "replayed", 6: "work"}
+WORK = {"work": "'parked', 'KeyError'", "waiting": "'waiting', null"}
 #: Whose medicine a gap rule watches.
 WATCHED = (7, 8)
 
@@ -56,10 +57,10 @@ async def park(world: World, clinic: UUID, how: str) -> None:
     )
     work = (
         "insert into adherence.due_work (kind, ref, key, clinic_id, due_at, state, error) values"
-        f" ('gap-check', '{uuid4()}', '{world.patient}', '{clinic}', '2026-11-24T15:00Z', 'parked', 'KeyError')"
+        f" ('gap-check', '{uuid4()}', '{world.patient}', '{clinic}', '2027-11-24T15:00Z', {WORK.get(how)})"
     )
     async with world.engine.begin() as conn:
-        await conn.exec_driver_sql(work if how == "work" else event)
+        await conn.exec_driver_sql(work if how in WORK else event)
 
 
 def clinic_of(number: int) -> UUID:
@@ -181,16 +182,24 @@ async def test_windows_that_close_together_end_as_each_alone(world: World, seed:
 
 async def test_each_window_that_closes_is_closed_on_its_own_patient_and_clinic(world: World) -> None:
     """The same two texts for everybody: what differs is what waits for an operator, and whose channel was down."""
-    await set_up(world)
-    down = messages.ChannelIncidentV1(clinic_id=WEST, incident_id=uuid4(), state="opened", at=START, reason="provider-down")
-    await world.hear(down)
+    before, after = uuid4(), uuid4()
+    for clinic, state, at in (
+        (WEST, "opened", START + HOUR),
+        (before, "cleared", START - MINUTE),
+        (after, "opened", START + 4 * HOUR + MINUTE),
+    ):
+        incident = {"incident_id": uuid4(), "state": state, "at": at, "reason": "provider-down"}
+        await world.hear(messages.ChannelIncidentV1(clinic_id=clinic, **incident))
     expected = {
         (CLINIC, None): "delivered-but-silent",
         (CLINIC, "parked"): "record-incomplete",
         (CLINIC, "behind"): "record-incomplete",
         (CLINIC, "work"): "record-incomplete",
         (CLINIC, "replayed"): "delivered-but-silent",
+        (CLINIC, "waiting"): "delivered-but-silent",
         (WEST, None): "not-delivered",
+        (before, None): "delivered-but-silent",
+        (after, None): "delivered-but-silent",
     }
     whose: dict[str, tuple[UUID, str | None]] = {}
     for clinic, parked in expected:
