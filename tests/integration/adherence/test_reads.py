@@ -40,6 +40,12 @@ async def test_what_was_more_than_four_weeks_ago_is_no_longer_measured(world: Wo
     assert await ranges(world) == [(1, 1.0, 1.0), (1, 0.0, 1.0)]
 
 
+async def test_silence_of_more_than_two_months_ago_is_no_part_of_a_pattern(world: World) -> None:
+    for day in (0, 1, 70):
+        await world.silent_dose(START + day * DAY)
+    assert await world.said("alert-raised") == []
+
+
 async def test_another_medicines_dose_ends_no_gap(world: World) -> None:
     medicine = stable_id(world.patient, "m1")
     watched = plans.MedicationSnapshot(medication_id=medicine, status="active", rule_sets=("gap-48h",))
@@ -67,6 +73,18 @@ async def test_a_row_of_missed_check_ins_ends_with_the_one_that_is_spoken_of(wor
     assert said == {str(second.occurrence_id): 1, str(first.occurrence_id): 1}
 
 
+async def test_a_row_of_missed_check_ins_is_counted_back_to_the_last_answer(world: World) -> None:
+    for day, said in enumerate(("answered", "missed", "missed")):
+        await world.until(START + day * DAY)
+        event = world.check_in_due(START + day * DAY)
+        await world.hear(event)
+        await world.hear(world.text("delivered", event))
+        if said == "answered":
+            await world.hear(world.reply("check-in", "score", event.occurrence_id, score=5))
+    await world.until(START + 3 * DAY)
+    assert [event["in_a_row"] for event in await world.said("check-in-missed")] == [1, 2]
+
+
 async def test_of_a_causes_alerts_the_open_one_comes_first_and_another_clinics_not_at_all(world: World) -> None:
     cause = alerts.Cause("side-effect", "one-key")
     async with world.engine.begin() as conn:
@@ -79,7 +97,9 @@ async def test_of_a_causes_alerts_the_open_one_comes_first_and_another_clinics_n
         unit.now += HOUR
         assert await alerts.raise_alert(unit, patient, cause), "a new one: the first has been seen to"
         assert await alerts.raise_alert(unit, elsewhere, cause), "and theirs is their own"
+        both = await alert_rows.unresolved_of(unit, {"one-key": CLINIC, "none": elsewhere.clinic_id})
         known = await alert_rows.unresolved(unit, CLINIC, "one-key")
+        assert both == {"one-key": known, "none": []}
         assert [alert.state for alert in known] == ["open", "acknowledged"]
         assert not await alerts.raise_alert(unit, patient, cause)
         await alerts.resolve_cause(unit, CLINIC, "one-key", "answered")
