@@ -20,7 +20,7 @@ from services.adherence.domain.followups import Word
 from services.adherence.domain.silence import Fact
 from services.adherence.storage import alerts as alert_rows
 from services.adherence.storage import followups as follow_up_rows
-from services.adherence.storage import occurrences, people, timeline
+from services.adherence.storage import people, records, timeline
 from services.adherence.storage.followups import FollowUp
 from services.adherence.storage.people import Hold
 from services.adherence.storage.tables import alerts, holds, requests
@@ -111,8 +111,7 @@ class AdherenceRecollection:
 async def _learn(unit: Unit, one: Said) -> None:
     event, envelope = one.event, one.envelope
     occurrence = getattr(event, "occurrence_id", None)
-    await timeline.remember(
-        unit,
+    line = timeline.line(
         event,
         event_id=envelope.id,
         at=envelope.time,
@@ -120,6 +119,7 @@ async def _learn(unit: Unit, one: Said) -> None:
         causation_id=envelope.causation_id,
         cause=None,
     )
+    await timeline.remember(unit, [line])
     if isinstance(event, AlertEvent):
         await _learn_alert(unit, event, one)
     elif isinstance(event, HoldEvent):
@@ -136,7 +136,7 @@ async def _learn(unit: Unit, one: Said) -> None:
         # Caused by no event: a person has put it right.
         value, reason = _CORRECTED[cast("type[DoseOutcome]", type(event))], getattr(event, "reason", None)
         fact = Fact(envelope.id, "correction", cast("DoseOutcome", event).at, value, reason)
-        await occurrences.add_fact(unit, event.clinic_id, event.key, occurrence, fact)
+        await records.hear(unit, event.clinic_id, event.key, occurrence, fact)
 
 
 async def _learn_alert(unit: Unit, event: AlertEvent, one: Said) -> None:
@@ -181,7 +181,7 @@ async def _learn_hold(unit: Unit, event: HoldEvent) -> None:
 
 
 async def _close(unit: Unit, occurrence_id: UUID) -> None:
-    await outcomes.close_window(unit, occurrence_id)
+    await outcomes.close_windows(unit, [occurrence_id])
     for kind in outcomes.WINDOW.values():
         await unit.drop_work(kind, str(occurrence_id))
 

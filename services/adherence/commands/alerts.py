@@ -54,11 +54,14 @@ class Cause:
     alert_id: UUID | None = None
 
 
-async def raise_alert(unit: Unit, patient: Patient, cause: Cause, because: Because = None) -> bool:
-    """Whether it is a new one."""
+async def raise_alert(
+    unit: Unit, patient: Patient, cause: Cause, because: Because = None, *, known: Sequence[Alert] | None = None
+) -> bool:
+    """Whether it is a new one. `known`: what is unresolved of the cause, where that has been read already."""
     if _told(unit, lambda said: said.dedup_key == cause.key, lambda said, _at: said.raised_at):
         return False
-    known = await alerts.unresolved(unit, patient.clinic_id, cause.key)
+    if known is None:
+        known = await alerts.unresolved(unit, patient.clinic_id, cause.key)
     if known and (cause.once or known[0].state == "open"):
         if cause.no_text_possible and not known[0].no_text_possible:
             await remind(unit, patient, known[0], because=because, no_text_possible=True)
@@ -170,12 +173,18 @@ async def _locked(unit: Unit, alert_id: UUID) -> tuple[UUID, UUID, Alert] | None
     return None if alert is None else (*owner, alert)
 
 
-async def deadline_passed(unit: Unit, alert_id: UUID) -> None:
-    """Nobody acknowledged in time: the next one's turn. Nothing where the deadline has moved or the alert no longer runs."""
-    found = await _locked(unit, alert_id)
-    if found is None or found[2].deadline_at is None or found[2].deadline_at > unit.now:
-        return
-    await _escalate(unit, found, "deadline", DEADLINE)
+async def deadlines_passed(unit: Unit, alert_ids: Sequence[UUID]) -> None:
+    """Nobody acknowledged in time: the next one's turn. Nothing where the deadline has moved or the alert no longer runs. The
+    ticker holds the locks: the work is planned under the patient's key."""
+    held = await alerts.held(unit, alert_ids)
+    late = [
+        held[each]
+        for each in alert_ids
+        if each in held and (deadline := held[each][2].deadline_at) is not None and deadline <= unit.now
+    ]
+    clinics = {clinic_id: await people.clinic(unit, clinic_id) for clinic_id in {clinic_id for clinic_id, _, _ in late}}
+    for found in late:
+        await _escalate(unit, found, clinics[found[0]], "deadline", DEADLINE)
 
 
 async def text_did_not_go(unit: Unit, alert_id: UUID, person_id: UUID | None) -> None:
@@ -185,12 +194,11 @@ async def text_did_not_go(unit: Unit, alert_id: UUID, person_id: UUID | None) ->
         return
     if _told(unit, lambda said: said.alert_id == alert_id, lambda _said, at: at):
         return
-    await _escalate(unit, found, "withheld", None)
+    await _escalate(unit, found, await people.clinic(unit, found[0]), "withheld", None)
 
 
-async def _escalate(unit: Unit, found: tuple[UUID, UUID, Alert], why: Why, because: Because) -> None:
+async def _escalate(unit: Unit, found: tuple[UUID, UUID, Alert], clinic: Clinic, why: Why, because: Because) -> None:
     clinic_id, patient_id, alert = found
-    clinic = await people.clinic(unit, clinic_id)
     moved = domain.escalated(alert, unit.now, why, policy_for(clinic))
     await _moved(unit, clinic_id, patient_id, moved, because)
 
@@ -243,8 +251,15 @@ async def _mine(unit: Unit, alert_id: UUID, clinic_id: UUID | None) -> tuple[UUI
 
 
 async def resolve_cause(
-    unit: Unit, clinic_id: UUID, dedup_key: str, how: Literal["answered", "corrected"], because: Because = None
+    unit: Unit,
+    clinic_id: UUID,
+    dedup_key: str,
+    how: Literal["answered", "corrected"],
+    because: Because = None,
+    *,
+    known: Sequence[Alert] | None = None,
 ) -> None:
-    """Resolves what is unresolved of a cause that is no more: the answer came late, the patient can be reached again."""
-    for alert in await alerts.unresolved(unit, clinic_id, dedup_key):
+    """Resolves what is unresolved of a cause that is no more: the answer came late, the patient can be reached again. `known` as
+    for `raise_alert`."""
+    for alert in await alerts.unresolved(unit, clinic_id, dedup_key) if known is None else known:
         await resolve(unit, alert.id, by=None, how=how, because=because)

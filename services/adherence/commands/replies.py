@@ -65,12 +65,10 @@ async def _answer(unit: Unit, event: ReplyReceivedV1, patient_id: UUID) -> None:
     if occurrence_id is None:
         return
     known = Fact(event_id(unit), "answer", event.at, event.answer, event.reason, event.score, item)
-    await outcomes.fact(unit, event.clinic_id, patient_id, occurrence_id, known)
-    follow_up = await follow_up_rows.by_occurrence(unit, occurrence_id)
+    one = await outcomes.fact(unit, event.clinic_id, patient_id, occurrence_id, known)
+    follow_up = await follow_up_rows.by_occurrence(unit, occurrence_id) if one is None else None
     if follow_up is not None:
         await followups.settle(unit, follow_up.id)
-        return
-    one = await occurrences.get(unit, occurrence_id)
     # A number outside the question's range is no answer either: it is said so once.
     if one is not None and one.kind == "check-in" and one.state not in {"answered", "withdrawn"}:
         await _not_understood(unit, event, patient_id, occurrence_id)

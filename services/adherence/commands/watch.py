@@ -5,15 +5,18 @@ A gap never leads to advice: asking to take that medicine is held, and the presc
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from services.adherence.commands.alerts import Cause, raise_alert, resolve_cause
 from services.adherence.commands.voice import Because, say
 from services.adherence.data import DEFAULT_PATTERN, gap_rules, pattern_rules
+from services.adherence.domain.alerts import Alert
 from services.adherence.domain.measure import adherence, worth_saying
-from services.adherence.domain.rules import GapRule, gap_now, judge_gap, pattern_holds
-from services.adherence.storage import occurrences, people
+from services.adherence.domain.rules import DoseOnRecord, GapRule, gap_now, judge_gap, pattern_holds
+from services.adherence.storage import alerts, occurrences, people
 from services.adherence.storage.occurrences import Occurrence
 from services.adherence.storage.people import Hold, Patient
 from shared.defaults import default
@@ -23,23 +26,46 @@ from shared.messaging.unit import Unit
 from shared.restore.mode import version_base
 
 GAP_CHECK = "gap-check"
-#: Longer than the longest gap rule (352 h) and any run of doses that a rule looks at.
-_LOOK_BACK = timedelta(days=60)
+#: Longer than the longest gap rule (352 h), any run of doses that a rule looks at, and the days that adherence is measured over.
+LOOK_BACK = timedelta(days=60)
 
 
-async def dose_settled(unit: Unit, one: Occurrence, because: Because) -> None:
+@dataclass(frozen=True)
+class Sight:
+    """What is looked at after a dose's outcome has changed, read once for all whose doses have: by patient."""
+
+    patients: Mapping[UUID, Patient]
+    #: Since `LOOK_BACK`.
+    doses: Mapping[UUID, Sequence[DoseOnRecord]]
+    #: What is unresolved of the pattern's alert.
+    alerts: Mapping[str, Sequence[Alert]]
+
+
+async def look(unit: Unit, settled: Sequence[Occurrence]) -> Sight:
+    """Looks at the patients of doses whose new outcomes stand already. It serves one dose a patient: a second one needs another
+    look."""
+    clinics_of = {one.patient_id: one.clinic_id for one in settled}
+    return Sight(
+        await people.patients_of(unit, clinics_of),
+        await occurrences.doses_since(unit, list(clinics_of), unit.now - LOOK_BACK),
+        await alerts.unresolved_of(unit, {_pattern_key(patient): clinic for patient, clinic in clinics_of.items()}),
+    )
+
+
+async def dose_settled(unit: Unit, one: Occurrence, sight: Sight, because: Because) -> None:
     """After each change of a dose's outcome."""
-    patient = await people.patient(unit, one.clinic_id, one.patient_id)
-    await measure(unit, patient, because)
+    patient = sight.patients[one.patient_id]
+    await measure(unit, patient, sight.doses[patient.id], because)
     held = [await check_gap(unit, patient, medication, because) for medication in one.medication_ids]
     if not any(held):
-        await check_pattern(unit, patient, because)
+        await check_pattern(unit, patient, sight, because)
 
 
-async def measure(unit: Unit, patient: Patient, because: Because) -> None:
+async def measure(unit: Unit, patient: Patient, doses: Sequence[DoseOnRecord], because: Because) -> None:
+    """`doses`: at least those of the days that it is measured over."""
     days = default("adherence", "measure_days")
-    doses = await occurrences.doses_since(unit, patient.id, unit.now - timedelta(days=days))
-    new = adherence(dose.state for dose in doses)
+    since = unit.now - timedelta(days=days)
+    new = adherence(dose.state for dose in doses if dose.due_at >= since)
     if not worth_saying(new, patient.said, patient.said_at, unit.now, default("adherence", "measure_moved_by")):
         return
     await people.put_said(unit, patient, new.low, new.high)
@@ -57,14 +83,18 @@ async def measure(unit: Unit, patient: Patient, because: Because) -> None:
     await say(unit, event, because=because)
 
 
-async def check_pattern(unit: Unit, patient: Patient, because: Because) -> None:
+def _pattern_key(patient_id: UUID) -> str:
+    return f"{DEFAULT_PATTERN}:{patient_id}"
+
+
+async def check_pattern(unit: Unit, patient: Patient, sight: Sight, because: Because) -> None:
     """A row of doses not taken is one alert, until a dose is taken again; acknowledged, it is not raised anew each day."""
-    key = f"{DEFAULT_PATTERN}:{patient.id}"
-    doses = await occurrences.doses_since(unit, patient.id, unit.now - _LOOK_BACK)
-    if pattern_holds(pattern_rules()[DEFAULT_PATTERN], doses):
-        await raise_alert(unit, patient, Cause("missed-doses", key, once=True), because)
+    key = _pattern_key(patient.id)
+    known = sight.alerts[key]
+    if pattern_holds(pattern_rules()[DEFAULT_PATTERN], sight.doses[patient.id]):
+        await raise_alert(unit, patient, Cause("missed-doses", key, once=True), because, known=known)
     else:
-        await resolve_cause(unit, patient.clinic_id, key, "answered", because)
+        await resolve_cause(unit, patient.clinic_id, key, "answered", because, known=known)
 
 
 def gap_rule_of(patient: Patient, medication_id: UUID) -> GapRule | None:
@@ -83,8 +113,8 @@ async def check_gap(unit: Unit, patient: Patient, medication_id: UUID, because: 
     hold = await people.hold(unit, medication_id)
     if hold is not None and hold.held:
         return True
-    doses = await occurrences.doses_since(unit, patient.id, unit.now - _LOOK_BACK, medication_id)
-    gap = gap_now(doses, unit.now, hold.at if hold is not None else None)
+    doses = await occurrences.doses_since(unit, [patient.id], unit.now - LOOK_BACK, medication_id)
+    gap = gap_now(doses[patient.id], unit.now, hold.at if hold is not None else None)
     if gap is None:
         return False
     if judge_gap(rule, gap) == "within":

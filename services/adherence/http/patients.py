@@ -55,7 +55,7 @@ async def _summary(unit: Unit, clinic_id: UUID, identity: UUID) -> Json:
     return {
         "patient": str(identity),
         "days": days,
-        "doses": _counts(await occurrences.doses_since(unit, identity, since)),
+        "doses": _counts((await occurrences.doses_since(unit, [identity], since))[identity]),
         "check_ins": {state: counted.get(state, 0) for state in ("answered", "missed", "unasked")},
         "open_alerts": (await unit.conn.execute(open_alerts)).scalar_one(),
         "unrecorded_follow_ups": (await unit.conn.execute(unrecorded)).scalar_one(),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, text, update
+from sqlalchemy import ARRAY, Row, Text, any_, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.adherence.domain.alerts import Alert, Chain, Turn
 from services.adherence.domain.codes import codes_for
-from services.adherence.storage.tables import alerts
+from services.adherence.storage.tables import IDS, alerts
 from shared.errors import Transient
 from shared.messaging.unit import Unit
 
@@ -20,6 +20,24 @@ from shared.messaging.unit import Unit
 _UNRESOLVED = text("state <> 'resolved'")
 #: Codes tried before giving up for now: with half of all codes taken, 40 tries fail once in 10^12.
 _TRIES = 40
+
+# Made once: making a statement costs as much as running it.
+_ADD = (
+    insert(alerts).on_conflict_do_nothing(index_elements=["clinic_id", "code"], index_where=_UNRESOLVED).returning(alerts.c.code)
+)
+_SAVE = update(alerts).where(alerts.c.alert_id == bindparam("wanted"))
+_OWNER = select(alerts.c.clinic_id, alerts.c.patient_id).where(alerts.c.alert_id == bindparam("wanted"))
+_HELD = select(alerts).where(alerts.c.alert_id == any_(bindparam("wanted", type_=IDS))).order_by(alerts.c.alert_id)
+_HELD = _HELD.with_for_update()
+_OF_CAUSES = (
+    select(alerts)
+    .where(
+        alerts.c.clinic_id == any_(bindparam("clinics", type_=IDS)),
+        alerts.c.dedup_key == any_(bindparam("keys", type_=ARRAY(Text))),
+        _UNRESOLVED,
+    )
+    .order_by(alerts.c.raised_at)
+)
 
 
 def _rows(turns: Sequence[Turn]) -> list[dict[str, Any]]:
@@ -79,11 +97,7 @@ async def add(unit: Unit, clinic_id: UUID, patient_id: UUID, alert: Alert) -> st
         "occurrence_id": alert.occurrence_id,
     }
     for _try, code in zip(range(_TRIES), codes_for(alert.id), strict=False):
-        statement = insert(alerts).values(**values, code=code)
-        free = statement.on_conflict_do_nothing(index_elements=["clinic_id", "code"], index_where=_UNRESOLVED).returning(
-            alerts.c.code
-        )
-        if (await unit.conn.execute(free)).first() is not None:
+        if (await unit.conn.execute(_ADD, values | {"code": code})).first() is not None:
             return code
     raise Transient
 
@@ -94,24 +108,37 @@ async def save(unit: Unit, alert: Alert, by: UUID | None = None) -> None:
         values |= {"acknowledged_at": unit.now, "acknowledged_by": by}
     if alert.state == "resolved":
         values |= {"resolved_at": unit.now}
-    await unit.conn.execute(update(alerts).where(alerts.c.alert_id == alert.id).values(**values))
+    await unit.conn.execute(_SAVE, {"wanted": alert.id} | values)
 
 
 async def owner(unit: Unit, alert_id: UUID) -> tuple[UUID, UUID] | None:
     """(clinic, patient) of an alert: whose lock to take before it is read."""
-    row = (await unit.conn.execute(select(alerts.c.clinic_id, alerts.c.patient_id).where(alerts.c.alert_id == alert_id))).first()
+    row = (await unit.conn.execute(_OWNER, {"wanted": alert_id})).first()
     return None if row is None else (row.clinic_id, row.patient_id)
 
 
 async def get(unit: Unit, alert_id: UUID) -> Alert | None:
-    row = (await unit.conn.execute(select(alerts).where(alerts.c.alert_id == alert_id).with_for_update())).first()
-    return None if row is None else alert_of(row)
+    found = (await held(unit, [alert_id])).get(alert_id)
+    return None if found is None else found[2]
+
+
+async def held(unit: Unit, wanted: Sequence[UUID]) -> dict[UUID, tuple[UUID, UUID, Alert]]:
+    """(clinic, patient, alert) of each that exists, the rows held to the end of the transaction. The caller holds the patients'
+    locks."""
+    rows = await unit.conn.execute(_HELD, {"wanted": list(wanted)})
+    return {row.alert_id: (row.clinic_id, row.patient_id, alert_of(row)) for row in rows}
 
 
 async def unresolved(unit: Unit, clinic_id: UUID, dedup_key: str) -> list[Alert]:
     """The alerts of a cause that are open or acknowledged; an open one first."""
-    statement = select(alerts).where(
-        alerts.c.clinic_id == clinic_id, alerts.c.dedup_key == dedup_key, alerts.c.state != "resolved"
-    )
-    found = [alert_of(row) for row in await unit.conn.execute(statement.order_by(alerts.c.raised_at))]
-    return sorted(found, key=lambda alert: alert.state != "open")
+    return (await unresolved_of(unit, {dedup_key: clinic_id}))[dedup_key]
+
+
+async def unresolved_of(unit: Unit, clinics_of: Mapping[str, UUID]) -> dict[str, list[Alert]]:
+    """By cause, whose clinics are given: what `unresolved` finds, in one question."""
+    wanted = {"clinics": list(set(clinics_of.values())), "keys": list(clinics_of)}
+    found: dict[str, list[Alert]] = {key: [] for key in clinics_of}
+    for row in await unit.conn.execute(_OF_CAUSES, wanted):
+        if clinics_of[row.dedup_key] == row.clinic_id:
+            found[row.dedup_key].append(alert_of(row))
+    return {key: sorted(each, key=lambda alert: alert.state != "open") for key, each in found.items()}

@@ -8,21 +8,20 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, or_, select, update
+from sqlalchemy import Row, any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from services.adherence.domain.checkins import CheckInOutcome
 from services.adherence.domain.doses import DoseOutcome, Ledger
 from services.adherence.domain.rules import DoseOnRecord
 from services.adherence.domain.silence import Fact, Window
-from services.adherence.storage.tables import facts, history, incidents, occurrences, requests
+from services.adherence.storage.tables import IDS, facts, occurrences, requests
+from shared.db import typed_sql
 from shared.messaging.unit import Unit
 
 #: Statements that every event meets are made once: making one costs as much as running it.
 _WANTED = occurrences.c.occurrence_id == bindparam("wanted")
 _GET, _SAVE = select(occurrences).where(_WANTED), update(occurrences).where(_WANTED)
 _FACTS = select(facts).where(facts.c.occurrence_id == bindparam("wanted"))
-_ADD_FACT = insert(facts).on_conflict_do_nothing(index_elements=["fact_id"])
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def _window(row: Row[Any]) -> Window:
     return Window(row.due_at, row.answer_until, row.due_version, row.closed, row.incomplete, row.channel_down)
 
 
-def _occurrence(row: Row[Any]) -> Occurrence:
+def occurrence_of(row: Row[Any]) -> Occurrence:
     return Occurrence(
         id=row.occurrence_id,
         clinic_id=row.clinic_id,
@@ -89,48 +88,7 @@ async def get(unit: Unit, occurrence_id: UUID) -> Occurrence | None:
     """None: not said due yet; facts about it wait as rows until it is."""
     found = await unit.conn.execute(_GET, {"wanted": occurrence_id})
     row = found.first()
-    return None if row is None else _occurrence(row)
-
-
-async def expect(unit: Unit, one: Occurrence) -> bool:
-    """Takes a due event's window, unless one of the same or a newer plan version is there. Whether it was taken."""
-    fresh = {
-        "due_version": one.window.due_version,
-        "due_at": one.window.due_at,
-        "answer_until": one.window.answer_until,
-        "local_date": one.local_date,
-        "series_id": one.series_id,
-        "medication_ids": list(one.medication_ids),
-        "instrument": one.instrument,
-        "item": one.item,
-    }
-    ids = {"occurrence_id": one.id, "clinic_id": one.clinic_id, "patient_id": one.patient_id, "kind": one.kind}
-    statement = insert(occurrences).values(**ids, **fresh)
-    newer = occurrences.c.due_version < statement.excluded.due_version
-    taken = await unit.conn.execute(
-        statement.on_conflict_do_update(index_elements=["occurrence_id"], set_=fresh, where=newer).returning(
-            occurrences.c.occurrence_id
-        )
-    )
-    return taken.first() is not None
-
-
-async def add_fact(unit: Unit, clinic_id: UUID, patient_id: UUID, occurrence_id: UUID, fact: Fact) -> None:
-    """Keeps a fact as it came. The same fact twice is one."""
-    values = {
-        "fact_id": fact.id,
-        "occurrence_id": occurrence_id,
-        "clinic_id": clinic_id,
-        "patient_id": patient_id,
-        "kind": fact.kind,
-        "at": fact.at,
-        "value": fact.value,
-        "reason": fact.reason,
-        "score": fact.score,
-        "item": fact.item,
-        "version": fact.version,
-    }
-    await unit.conn.execute(_ADD_FACT, values)
+    return None if row is None else occurrence_of(row)
 
 
 async def facts_of(unit: Unit, occurrence_id: UUID) -> list[Fact]:
@@ -138,40 +96,8 @@ async def facts_of(unit: Unit, occurrence_id: UUID) -> list[Fact]:
     return [Fact(r.fact_id, r.kind, r.at, r.value, r.reason, r.score, r.item, r.version) for r in rows]
 
 
-async def close(unit: Unit, one: Occurrence, *, incomplete: bool) -> None:
-    """Closes the window: with it, whether the record was incomplete then and whether the channel was down meanwhile."""
-    overlaps = select(incidents.c.incident_id).where(
-        incidents.c.clinic_id == one.clinic_id,
-        or_(incidents.c.opened_at.is_(None), incidents.c.opened_at <= one.window.answer_until),
-        or_(incidents.c.cleared_at.is_(None), incidents.c.cleared_at >= one.window.due_at),
-    )
-    down = (await unit.conn.execute(overlaps.limit(1))).first() is not None
-    same = (occurrences.c.occurrence_id == one.id) & ~occurrences.c.closed
-    await unit.conn.execute(update(occurrences).where(same).values(closed=True, incomplete=incomplete, channel_down=down))
-
-
-async def save_dose(unit: Unit, one: Occurrence, outcome: DoseOutcome, revision: int) -> None:
-    """Replaces what stands and adds it to the history."""
-    values = {"state": outcome.state, "why": outcome.why, "late": outcome.late, "reason": outcome.reason}
-    await _save(unit, one, values | {"outcome_at": outcome.at, "revision": revision})
-    await _remember(unit, one, outcome.state, outcome.why, outcome.late, outcome.at, revision)
-
-
-async def save_check_in(unit: Unit, one: Occurrence, outcome: CheckInOutcome) -> None:
-    late = any(score.late for score in outcome.scores.values())
-    scores = {item: score.value for item, score in outcome.scores.items()}
-    values = {"state": outcome.state, "why": outcome.why, "late": late, "outcome_at": outcome.at, "scores": scores}
-    await _save(unit, one, values | {"revision": one.revision + 1})
-    await _remember(unit, one, outcome.state, outcome.why, late, outcome.at, one.revision + 1)
-
-
 async def _save(unit: Unit, one: Occurrence, values: dict[str, Any]) -> None:
     await unit.conn.execute(_SAVE, {"wanted": one.id} | values)
-
-
-async def _remember(unit: Unit, one: Occurrence, state: str, why: str | None, late: bool, at: datetime, revision: int) -> None:
-    ids = {"occurrence_id": one.id, "revision": revision, "clinic_id": one.clinic_id}
-    await unit.conn.execute(insert(history).values(**ids, state=state, why=why, late=late, at=at, said_at=unit.now))
 
 
 async def set_clarified(unit: Unit, one: Occurrence) -> None:
@@ -182,28 +108,49 @@ async def set_acknowledged(unit: Unit, one: Occurrence) -> None:
     await _save(unit, one, {"acknowledged": True})
 
 
-async def doses_since(unit: Unit, patient_id: UUID, since: datetime, medication_id: UUID | None = None) -> list[DoseOnRecord]:
-    """The patient's doses that were due since then, withdrawn ones left out; of one medicine where it is named."""
-    wanted = [
-        occurrences.c.patient_id == patient_id,
+_OUTCOME = (occurrences.c.patient_id, occurrences.c.due_at, occurrences.c.state, occurrences.c.why)
+_DOSES = (
+    select(*_OUTCOME)
+    .where(
+        occurrences.c.patient_id == any_(bindparam("patients", type_=IDS)),
         occurrences.c.kind == "dose",
-        occurrences.c.due_at >= since,
+        occurrences.c.due_at >= bindparam("since"),
         occurrences.c.state != "withdrawn",
-    ]
-    if medication_id is not None:
-        wanted.append(occurrences.c.medication_ids.contains([medication_id]))
-    rows = await unit.conn.execute(
-        select(occurrences.c.due_at, occurrences.c.state, occurrences.c.why).where(*wanted).order_by(occurrences.c.due_at)
     )
-    return [DoseOnRecord(row.due_at, row.state, row.why) for row in rows]
+    .order_by(occurrences.c.due_at)
+)
+_DOSES_OF_ONE = _DOSES.where(occurrences.c.medication_ids.contains(bindparam("medications", type_=IDS)))
 
 
-async def series_states(unit: Unit, one: Occurrence, limit: int = 60) -> list[str]:
-    """States of the series up to this check-in, newest first."""
-    statement = select(occurrences.c.state).where(
-        occurrences.c.series_id == one.series_id, occurrences.c.due_at <= one.window.due_at
-    )
-    return list((await unit.conn.execute(statement.order_by(occurrences.c.due_at.desc()).limit(limit))).scalars())
+async def doses_since(
+    unit: Unit, patients: Sequence[UUID], since: datetime, medication_id: UUID | None = None
+) -> dict[UUID, list[DoseOnRecord]]:
+    """Each patient's doses that were due since then, the earliest first, withdrawn ones left out; of one medicine where it is
+    named."""
+    wanted = {"patients": list(patients), "since": since}
+    if medication_id is None:
+        rows = await unit.conn.execute(_DOSES, wanted)
+    else:
+        rows = await unit.conn.execute(_DOSES_OF_ONE, wanted | {"medications": [medication_id]})
+    found: dict[UUID, list[DoseOnRecord]] = {patient: [] for patient in patients}
+    for patient, due_at, state, why in rows:
+        found[patient].append(DoseOnRecord(due_at, state, why))
+    return found
+
+
+_SERIES = typed_sql(
+    "adherence",
+    "SELECT o.occurrence_id, ARRAY(SELECT s.state FROM ~occurrence AS s WHERE s.series_id = o.series_id"
+    " AND s.due_at <= o.due_at ORDER BY s.due_at DESC LIMIT 60) AS states"
+    " FROM ~occurrence AS o WHERE o.occurrence_id = ANY(:wanted)",
+    binds=(("wanted", IDS),),
+)
+
+
+async def series_states(unit: Unit, wanted: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """By check-in: the states of its series up to it, newest first."""
+    rows = await unit.conn.execute(_SERIES, {"wanted": list(wanted)})
+    return {row.occurrence_id: row.states for row in rows}
 
 
 async def ask(unit: Unit, one: Occurrence, request_id: UUID, item: str) -> bool:

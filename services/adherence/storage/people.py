@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.adherence.domain.alerts import Turn
-from services.adherence.storage.tables import clinics, holds, incidents, patients, risks
+from services.adherence.storage.tables import IDS, clinics, holds, incidents, patients, risks
 from shared.errors import DomainError
 from shared.events.messages import ChannelIncidentV1, ContactSnapshot
 from shared.events.plans import PlanSnapshot
@@ -66,8 +66,11 @@ def _to_chain(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Member, ...]:
     return tuple(Member(UUID(row["person"]), timedelta(seconds=row["wait"]), row.get("role")) for row in rows or ())
 
 
+_CLINIC = select(clinics).where(clinics.c.clinic_id == bindparam("wanted"))
+
+
 async def clinic(unit: Unit, clinic_id: UUID) -> Clinic:
-    row = (await unit.conn.execute(select(clinics).where(clinics.c.clinic_id == clinic_id))).first()
+    row = (await unit.conn.execute(_CLINIC, {"wanted": clinic_id})).first()
     return Clinic() if row is None else Clinic(row.zone, _to_chain(row.chain), _to_chain(row.crisis_chain), row.numbers)
 
 
@@ -78,11 +81,22 @@ async def put_clinic(unit: Unit, clinic_id: UUID, one: Clinic) -> None:
     await unit.conn.execute(statement.on_conflict_do_update(index_elements=["clinic_id"], set_=values))
 
 
+_PATIENTS = select(patients).where(patients.c.patient_id == any_(bindparam("wanted", type_=IDS)))
+
+
 async def patient(unit: Unit, clinic_id: UUID, patient_id: UUID) -> Patient:
     """The patient, empty where nothing has been heard of them yet."""
-    row = (await unit.conn.execute(select(patients).where(patients.c.patient_id == patient_id))).first()
-    if row is None:
-        return Patient(patient_id, clinic_id)
+    return (await patients_of(unit, {patient_id: clinic_id}))[patient_id]
+
+
+async def patients_of(unit: Unit, clinics_of: Mapping[UUID, UUID]) -> dict[UUID, Patient]:
+    """The patients whose clinics are given, each as `patient` finds it, in one question."""
+    rows = await unit.conn.execute(_PATIENTS, {"wanted": list(clinics_of)})
+    empty = {patient_id: Patient(patient_id, clinic_id) for patient_id, clinic_id in clinics_of.items()}
+    return empty | {row.patient_id: _patient(row) for row in rows}
+
+
+def _patient(row: Row[Any]) -> Patient:
     return Patient(
         row.patient_id,
         row.clinic_id,

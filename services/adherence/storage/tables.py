@@ -28,6 +28,8 @@ from shared.db import metadata_for
 metadata = metadata_for("adherence")
 
 _UUID = UUID(as_uuid=True)
+#: Of a bind parameter that holds many ids: `= ANY` serves all lengths with one prepared statement.
+IDS = ARRAY(_UUID)
 _INSTANT = DateTime(timezone=True)
 _SLUG = "~ '^[a-z0-9][a-z0-9-]{0,63}$'"
 _WHY = "('not-asked', 'not-delivered', 'delivered-but-silent', 'record-incomplete')"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -18,20 +19,15 @@ from shared.messaging.unit import Unit
 _ADD = insert(timeline).on_conflict_do_nothing(index_elements=["event_id"])
 
 
-async def remember(
-    unit: Unit,
-    event: Event,
-    *,
-    event_id: UUID,
-    at: datetime,
-    occurrence_id: UUID | None,
-    causation_id: UUID | None,
-    cause: str | None,
-) -> None:
-    """Adds an event once. Events about no patient have no timeline."""
-    if event.patient_id is None:
-        return
-    values = {
+#: One event on its patient's timeline, as a row.
+Line: TypeAlias = dict[str, Any]
+
+
+def line(
+    event: Event, *, event_id: UUID, at: datetime, occurrence_id: UUID | None, causation_id: UUID | None, cause: str | None
+) -> Line:
+    """The row of an event."""
+    return {
         "event_id": event_id,
         "clinic_id": event.clinic_id,
         "patient_id": event.patient_id,
@@ -41,7 +37,13 @@ async def remember(
         "causation_id": causation_id,
         "cause": cause,
     }
-    await unit.conn.execute(_ADD, values)
+
+
+async def remember(unit: Unit, lines: Sequence[Line]) -> None:
+    """Adds the events in the order given, each once. Events about no patient have no timeline."""
+    about_somebody = [each for each in lines if each["patient_id"] is not None]
+    if about_somebody:
+        await unit.conn.execute(_ADD, about_somebody)
 
 
 async def of_patient(conn: AsyncConnection, clinic_id: UUID, patient_id: UUID) -> list[dict[str, Any]]:

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.adherence.commands.watch import LOOK_BACK
 from services.adherence.data import gap_rules, instruments, pattern_rules
 from services.adherence.domain.followups import Source, Word, decide
 from services.adherence.domain.measure import adherence, worth_saying
 from services.adherence.domain.rules import DoseOnRecord, gap_now, judge_gap, pattern_holds
+from shared.defaults import default
 
 NOW = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -120,3 +122,8 @@ def test_a_move_of_five_points_is_said_at_once_and_less_once_a_day() -> None:
     assert not worth_saying(measured, (0.84, 0.84), NOW - 23 * HOUR, NOW, 0.05)
     assert worth_saying(measured, (0.84, 0.84), NOW - 24 * HOUR, NOW, 0.05)
     assert not worth_saying(measured, (0.85, 0.85), NOW - 240 * HOUR, NOW, 0.05)
+
+
+def test_what_is_read_of_a_patients_doses_is_enough_for_all_that_is_watched() -> None:
+    assert timedelta(days=default("adherence", "measure_days")) <= LOOK_BACK
+    assert max(rule.beyond_above for rule in gap_rules().values()) < LOOK_BACK
