@@ -28,11 +28,12 @@ HANDLERS: Handlers = {**plans.HANDLERS, **due.HANDLERS, **adherence.HANDLERS, **
 
 
 def router(runtime: Runtime) -> APIRouter:
-    """Every route of the notifier; the provider's need a signature, all others a key."""
+    """Every route of the notifier; the provider's need a signature, all others a key. The provider's come first: routes are
+    tried in their order, and two statuses of every text are asked for there."""
     webhooks = Webhooks.from_settings(runtime.settings)
     routes = APIRouter()
     own = (messages, switch, contacts, bulk, clinic)
-    for part in (*(each.router(runtime) for each in own), *(each.router(runtime, webhooks) for each in (callbacks, inbound))):
+    for part in (*(each.router(runtime, webhooks) for each in (callbacks, inbound)), *(each.router(runtime) for each in own)):
         routes.include_router(part)
     return routes
 
