@@ -63,7 +63,7 @@ async def plan_until(unit: Unit, rows: Sequence[Stored], horizon: datetime) -> d
         for one in expansion.occurrences(row.plan, row.horizon_at or unit.now, horizon, numbers.rules(row.numbers))
     ]
     await occurrences.plan(unit.conn, fresh)
-    await plans.move_horizons(unit.conn, {row.plan.patient_id: horizon for row in rows})
+    await plans.move_horizons(unit.conn, [row.plan.patient_id for row in rows], horizon)
     return {row.plan.patient_id: replace(row, horizon_at=horizon) for row in rows}
 
 

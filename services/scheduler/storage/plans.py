@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, exists, or_, select, update
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import Row, Select, any_, bindparam, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scheduler.domain import identity
@@ -18,8 +18,7 @@ from services.scheduler.domain.plan import Plan
 from services.scheduler.storage import definition
 from services.scheduler.storage.tables import CLINIC, PLAN, PLAN_VERSION
 from shared.crypto import FieldCipher
-from shared.db import tables_of
-from shared.messaging.parking import OPEN
+from shared.messaging import parking
 
 
 @dataclass(frozen=True)
@@ -64,20 +63,22 @@ def open_names(row: Stored, cipher: FieldCipher) -> Names:
     return Names(**json.loads(cipher.open(row.names, table="plan", column="names", row=row.plan.patient_id)))
 
 
+#: The rows of a list of patients that goes along as one parameter: one prepared statement for lists of any length.
+_AMONG = PLAN.c.patient_id == any_(bindparam("patients", type_=ARRAY(PLAN.c.patient_id.type)))
+_LOADED = tuple(column for column in PLAN.c if column.name not in ("plan_id", "version", "status", "zone", "updated_at"))
+
+
 async def load(conn: AsyncConnection, patient_ids: Iterable[UUID]) -> dict[UUID, Stored]:
     """The plans of these patients; who has none is absent."""
-    rows = (await conn.execute(_LOAD.where(PLAN.c.patient_id.in_(set(patient_ids))))).all()
+    rows = (await conn.execute(_LOAD, {"patients": list(set(patient_ids))})).all()
     return {row.patient_id: _stored(row) for row in rows}
 
 
 def _load() -> Select[Any]:
     """Everything that a firing needs to know of a patient, in one question."""
-    shared = tables_of("scheduler")
-    key = PLAN.c.patient_id
-    events = exists().where(shared.parked.c.key == key, shared.parked.c.state.in_(OPEN))
-    work = exists().where(shared.due_work.c.key == key, shared.due_work.c.state == "parked")
-    columns = (PLAN, CLINIC.c.numbers, or_(events, work).label("parked"))
-    return select(*columns).select_from(PLAN.outerjoin(CLINIC, CLINIC.c.clinic_id == PLAN.c.clinic_id))
+    parked = parking.waits_for_a_person("scheduler", PLAN.c.patient_id).label("parked")
+    joined = PLAN.outerjoin(CLINIC, CLINIC.c.clinic_id == PLAN.c.clinic_id)
+    return select(*_LOADED, CLINIC.c.numbers, parked).select_from(joined).where(_AMONG)
 
 
 _LOAD = _load()
@@ -132,12 +133,13 @@ def _values(row: Stored, now: datetime) -> dict[str, Any]:
     }
 
 
-async def move_horizons(conn: AsyncConnection, horizons: Mapping[UUID, datetime]) -> None:
+_MOVE_HORIZONS = update(PLAN).where(_AMONG).values(horizon_at=bindparam("until"))
+
+
+async def move_horizons(conn: AsyncConnection, patient_ids: Sequence[UUID], until: datetime) -> None:
     """Occurrences of these patients are planned that far now."""
-    if not horizons:
-        return
-    statement = update(PLAN).where(PLAN.c.patient_id == bindparam("of")).values(horizon_at=bindparam("until"))
-    await conn.execute(statement, [{"of": patient, "until": until} for patient, until in horizons.items()])
+    if patient_ids:
+        await conn.execute(_MOVE_HORIZONS, {"patients": patient_ids, "until": until})
 
 
 @dataclass(frozen=True)
