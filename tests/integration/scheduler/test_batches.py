@@ -82,6 +82,15 @@ async def test_withheld_in_the_batch_in_which_it_was_sent_neither_says_again_nor
     assert await states(house) == {one.occurrence_id: "sent", two.occurrence_id: "sent"}
 
 
+async def test_withheld_in_the_batch_in_which_it_was_sent_is_not_reissued(house: House) -> None:
+    """Also where the reissue has not been said yet, which no command leaves behind."""
+    [due] = await said_to(house, "p1")
+    async with house.runtime.unit() as unit:
+        await unit.conn.exec_driver_sql("update scheduler.plan set definition = jsonb_set(definition, '{version}', '2')")
+    await house.hear(sent(due), withheld(due, "old-plan-version"))
+    assert await house.said() == []
+
+
 async def test_what_was_sent_in_the_same_batch_is_not_taken_back_by_a_hold(house: House) -> None:
     [due] = await said_to(house, "p1")
     held = AskingHeldV1(
@@ -141,6 +150,13 @@ async def test_after_every_tick_each_patient_is_due_at_the_next_moment_of_their_
     assert times["twice"] == sorted([*days, *(evening for evening in evenings if evening <= end)])
     assert times["weekly"] == [day for day in days if day.weekday() == 0]
     assert times["east"] == [utc(2026, 11, 23, 7) + timedelta(days=number) for number in range(15)]
+
+
+async def test_a_late_tick_finds_the_next_moment_among_what_it_has_just_planned(house: House) -> None:
+    """Down from one dose until some hours after the next: nothing that was planned before is still to come."""
+    await said_to(house, "p1")
+    await house.jump(EIGHT + timedelta(hours=31))
+    assert await house.next_due() == EIGHT + timedelta(hours=48)
 
 
 async def test_planning_ahead_has_no_moments_of_its_own_beside_the_doses(house: House) -> None:
