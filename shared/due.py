@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.crypto import FieldCipher
-from shared.db import lock_keys, reader, tables_of, typed_sql
+from shared.db import lock_keys, reader, spelt_out, tables_of, typed_sql
 from shared.errors import DomainError, SteadypathError
 from shared.events.base import stable_id
 from shared.logs import log
@@ -68,8 +68,9 @@ class Ticker:
         self._table = tables_of(service).due_work
         self._in_flight = 0
         of = self._table.c
-        self._first_due = select(func.min(of.due_at)).where(of.state == "waiting")
-        due_now = select(of.kind, of.ref, of.key).where(of.state == "waiting", of.due_at <= bindparam("now"))
+        waiting = of.state == spelt_out("waiting")
+        self._first_due = select(func.min(of.due_at)).where(waiting)
+        due_now = select(of.kind, of.ref, of.key).where(waiting, of.due_at <= bindparam("now"))
         self._due_now = due_now.order_by(of.due_at, of.kind, of.ref).limit(BATCH)
 
     async def run(self, now: datetime) -> int:

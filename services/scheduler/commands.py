@@ -139,7 +139,7 @@ def decide(statement: Statement, cipher: FieldCipher, now: datetime) -> Decided:
     if outcome == "unchanged" and statement.row is not None and _same_names(statement, cipher):
         return Decided(outcome, change, None)
     sealed = plans.seal_names(_all_names(statement, cipher), cipher, change.plan.patient_id)
-    row = statement.row or Stored(statement.clinic.id, change.plan, {}, sealed, numbers=statement.clinic.numbers)
+    row = statement.row or Stored(statement.clinic.id, change.plan, stated={}, names=sealed, numbers=statement.clinic.numbers)
     row = replace(row, stated=definition.to_json(statement.plan), names=sealed, plan=change.plan)
     return Decided("changed" if outcome == "unchanged" else outcome, change, row)
 

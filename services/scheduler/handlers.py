@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from services.scheduler import events, versions
 from services.scheduler.domain import lateness
@@ -20,13 +22,20 @@ async def on_message_begun(
 ) -> None:
     """A text about the occurrence left us, or may have (unconfirmed): it is never said again."""
     if event.occurrence_id is not None and event.person_id is None:
-        await occurrences.mark_sent(unit.conn, event.occurrence_id, unit.now)
+        unit.later(_mark_sent, event.occurrence_id)
+
+
+async def _mark_sent(unit: Unit, ids: Sequence[UUID]) -> None:
+    """All texts of a batch at once: at eight o'clock hundreds come in one. Every other handler here reads or changes what
+    stands of an occurrence, and begins with `unit.settle()`."""
+    await occurrences.mark_sent(unit.conn, ids, unit.now)
 
 
 async def on_message_withheld(unit: Unit, event: m.MessageWithheldV1) -> None:
     """No text went. For an old plan version what still holds is said again under the current one; for all else that is it."""
     if event.occurrence_id is None or event.person_id is not None:
         return
+    await unit.settle()
     found = await occurrences.find(unit.conn, event.occurrence_id)
     if found is None or found[1] != "said":
         return
@@ -49,6 +58,7 @@ async def _reissue(unit: Unit, placed: Placed) -> None:
 
 async def on_follow_up_settled(unit: Unit, event: a.FollowUpKeptV1 | a.FollowUpMissedV1) -> None:
     """An outcome is on record: nothing more is due about this follow-up, and what was said and not texted is taken back."""
+    await unit.settle()
     row = (await plans.load(unit.conn, [event.patient_id])).get(event.patient_id)
     if row is None or event.follow_up_id in row.plan.settled:
         return
@@ -61,6 +71,7 @@ async def on_follow_up_settled(unit: Unit, event: a.FollowUpKeptV1 | a.FollowUpM
 
 async def on_hold(unit: Unit, event: a.AskingHeldV1 | a.AskingResumedV1) -> None:
     """While a medicine is held nobody is asked to take it. State under its own version: an older word changes nothing."""
+    await unit.settle()
     row = (await plans.load(unit.conn, [event.patient_id])).get(event.patient_id)
     medicine = str(event.medication_id)
     if row is None or row.holds.get(medicine, {}).get("version", 0) >= event.hold_version:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from services.scheduler import events, numbers
@@ -20,7 +20,7 @@ from services.scheduler.domain.reconcile import LOOK_BACK, Reconciled, reconcile
 from services.scheduler.domain.reconcile import Stored as StoredOccurrence
 from services.scheduler.storage import occurrences, plans
 from services.scheduler.storage.occurrences import Ending, Placed
-from services.scheduler.storage.plans import Stored, Version
+from services.scheduler.storage.plans import Standing, Stored, Version
 from shared.defaults import default
 from shared.messaging.unit import Unit
 
@@ -28,6 +28,7 @@ from shared.messaging.unit import Unit
 TEXTLESS = frozenset({"follow-up-overdue", "review-due"})
 #: The one kind of due work of the scheduler: a patient's next moment, whatever it is.
 MOMENT = "occurrence"
+S = TypeVar("S", bound=Standing)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def moved(row: Stored, change: Change) -> Moved:
     return Moved(replace(row, plan=change.plan), change.facts)
 
 
-async def catch_up(unit: Unit, rows: Sequence[Stored]) -> dict[UUID, Stored]:
+async def catch_up(unit: Unit, rows: Sequence[S]) -> dict[UUID, S]:
     """Plans what nobody planned while everything was down for longer than is planned ahead: it belongs to the version that stood
     then, and becomes visible as expired. Before any new version, else it would vanish with the old one."""
     behind = [
@@ -53,7 +54,7 @@ async def catch_up(unit: Unit, rows: Sequence[Stored]) -> dict[UUID, Stored]:
     return {**{row.plan.patient_id: row for row in rows}, **await plan_until(unit, behind, unit.now)}
 
 
-async def plan_until(unit: Unit, rows: Sequence[Stored], horizon: datetime) -> dict[UUID, Stored]:
+async def plan_until(unit: Unit, rows: Sequence[S], horizon: datetime) -> dict[UUID, S]:
     """Plans these patients' occurrences from their horizon to the new one, all in one insert."""
     if not rows:
         return {}
@@ -63,7 +64,7 @@ async def plan_until(unit: Unit, rows: Sequence[Stored], horizon: datetime) -> d
         for one in expansion.occurrences(row.plan, row.horizon_at or unit.now, horizon, numbers.rules(row.numbers))
     ]
     await occurrences.plan(unit.conn, fresh)
-    await plans.move_horizons(unit.conn, {row.plan.patient_id: horizon for row in rows})
+    await plans.move_horizons(unit.conn, [row.plan.patient_id for row in rows], horizon)
     return {row.plan.patient_id: replace(row, horizon_at=horizon) for row in rows}
 
 
@@ -122,7 +123,7 @@ def _waiting(plan: Plan, now: datetime) -> list[datetime]:
     return [datetime.combine(day, datetime.min.time(), now.tzinfo) - timedelta(days=1) for day in days]
 
 
-def _placed(row: Stored, one: Any) -> Placed:
+def _placed(row: Standing, one: Any) -> Placed:
     assert row.plan.zone is not None, "a plan without a zone has no occurrences"
     return Placed(row.plan.patient_id, row.clinic_id, row.plan.zone, row.plan.version, one)
 
@@ -157,7 +158,7 @@ async def say(unit: Unit, due: Sequence[Placed], held: dict[UUID, frozenset[str]
     await occurrences.end(unit.conn, closed)
 
 
-async def plan_next(unit: Unit, row: Stored, next_due: datetime | None) -> None:
+async def plan_next(unit: Unit, row: Standing, next_due: datetime | None) -> None:
     """One row of due work a patient: the next occurrence, the next change of the plan, or the time to plan further ahead."""
     plan = row.plan
     moments = [one for one in (next_due, row.next_change_at) if one is not None]

@@ -60,8 +60,8 @@ class Handling:
             await self.unit(conn, buffers).flush()
 
     async def _in_order(self, conn: AsyncConnection, events: Sequence[Arrived], buffers: Buffers, seen: Counts) -> None:
-        fresh = await inbox.enter(conn, self.service, [each.event_id for each in events])
-        blocked = await parking.blocked_keys(conn, self.service, [each.key for each in events])
+        ids, keys = [each.event_id for each in events], [each.key for each in events]
+        fresh, blocked = await inbox.admit(conn, self.service, ids, keys)
         for each in events:
             if each.event_id not in fresh:
                 seen.repeats += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,6 +22,20 @@ async def enter(conn: AsyncConnection, service: str, ids: Sequence[UUID]) -> set
     statement = typed_sql(service, said, columns=(("event_id", _ID),), binds=(("ids", _IDS),))
     result = await conn.execute(statement, {"ids": list(dict.fromkeys(ids))})
     return set(result.scalars())
+
+
+async def admit(conn: AsyncConnection, service: str, ids: Sequence[UUID], keys: Iterable[UUID]) -> tuple[set[UUID], set[UUID]]:
+    """As `enter`, and behind which of the keys a further event has to wait (parking): one question instead of two. The caller
+    holds the keys' patient locks; they were taken by a statement before this one, so it sees all that was parked under them."""
+    said = (
+        "WITH fresh AS (INSERT INTO ~inbox (event_id) SELECT unnest(:ids) ON CONFLICT DO NOTHING RETURNING event_id) "
+        "SELECT ARRAY(SELECT event_id FROM fresh) AS fresh, "
+        "ARRAY(SELECT key FROM ~parked WHERE key = ANY(:keys) AND state IN ('parked', 'behind')) AS blocked"
+    )
+    columns, binds = (("fresh", _IDS), ("blocked", _IDS)), (("ids", _IDS), ("keys", _IDS))
+    statement = typed_sql(service, said, columns=columns, binds=binds)
+    row = (await conn.execute(statement, {"ids": list(dict.fromkeys(ids)), "keys": list(set(keys))})).one()
+    return set(row.fresh), set(row.blocked)
 
 
 async def prune(conn: AsyncConnection, service: str, keep: timedelta, limit: int) -> int:

@@ -64,4 +64,5 @@ async def write(conn: AsyncConnection, service: str, rows: Sequence[OutboxRow]) 
 
 @cache
 def _insert(service: str) -> Insert:
-    return insert(tables_of(service).outbox).on_conflict_do_nothing(index_elements=["event_id"])
+    # inline: without it a single row would be asked for its seq, which nobody here needs
+    return insert(tables_of(service).outbox).on_conflict_do_nothing(index_elements=["event_id"]).inline()

@@ -12,11 +12,11 @@ from datetime import datetime
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, any_, bindparam, exists, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db import tables_of
+from shared.db import spelt_out, tables_of
 from shared.messaging.reading import Arrived
 
 OPEN = ("parked", "behind")
@@ -24,26 +24,19 @@ OPEN = ("parked", "behind")
 
 async def is_parked(conn: AsyncConnection, service: str, key: UUID) -> bool:
     """Whether an event or due work of this key waits for a person."""
-    tables = tables_of(service)
-    work = exists().where(tables.due_work.c.key == key, tables.due_work.c.state == "parked")
-    return bool((await conn.execute(select(or_(_open_event(service, key), work)))).scalar_one())
-
-
-def _open_event(service: str, key: UUID) -> ColumnElement[bool]:
-    parked = tables_of(service).parked
-    return exists().where(parked.c.key == key, parked.c.state.in_(OPEN))
-
-
-async def blocked_keys(conn: AsyncConnection, service: str, keys: Iterable[UUID]) -> set[UUID]:
-    """Those of the keys behind which a further event has to wait. The caller holds their patient locks."""
-    return set((await conn.execute(_blocked(service), {"keys": list(set(keys))})).scalars())
+    return bool((await conn.execute(_is_parked(service), {"wanted": key})).scalar_one())
 
 
 @cache
-def _blocked(service: str) -> Select[UUID]:
-    parked = tables_of(service).parked
-    among = parked.c.key == any_(bindparam("keys", type_=ARRAY(parked.c.key.type)))
-    return select(parked.c.key).distinct().where(among, parked.c.state.in_(OPEN))
+def _is_parked(service: str) -> Select[bool]:
+    return select(waits_for_a_person(service, bindparam("wanted")))
+
+
+def waits_for_a_person(service: str, key: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Whether an event or due work of the key waits for a person, as part of a statement."""
+    parked, due_work = tables_of(service).parked.c, tables_of(service).due_work.c
+    events = exists().where(parked.key == key, parked.state.in_([spelt_out(state) for state in OPEN]))
+    return or_(events, exists().where(due_work.key == key, due_work.state == spelt_out("parked")))
 
 
 async def park(conn: AsyncConnection, service: str, arrived: Arrived, *, now: datetime, error: str | None, attempts: int) -> None:

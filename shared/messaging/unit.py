@@ -34,6 +34,7 @@ class Buffers:
     wakes: set[str] = field(default_factory=set)
     on_commit: list[Callable[[], None]] = field(default_factory=list)
     spans: list[tracing.Unended] = field(default_factory=list)
+    later: dict[Later, list[Any]] = field(default_factory=dict)
 
     def committed(self, wake: Wake) -> None:
         """What waited for the commit. The owner of the transaction calls it right after; of one rolled back nobody does."""
@@ -41,6 +42,10 @@ class Buffers:
             do()
         for name in self.wakes:
             wake(name)
+
+
+#: Writes, in one go, what many events of a transaction have left to it.
+Later: TypeAlias = Callable[["Unit", Sequence[Any]], Awaitable[None]]
 
 
 class Unit:
@@ -122,8 +127,20 @@ class Unit:
         or wait, and a process that dies right after the commit has not called it."""
         self.buffers.on_commit.append(do)
 
+    def later(self, write: Later, item: object) -> None:
+        """Leaves the item to `write`, which gets all that the transaction has left to it at once: what each event of a batch
+        would write by a statement of its own. Whoever reads what it writes calls `settle` first."""
+        self.buffers.later.setdefault(write, []).append(item)
+
+    async def settle(self) -> None:
+        """Carries out what was left for later."""
+        while self.buffers.later:
+            write = next(iter(self.buffers.later))
+            await write(self, self.buffers.later.pop(write))
+
     async def flush(self) -> None:
         """Writes what is buffered. The owner of the transaction calls it right before the commit; nobody else needs to."""
+        await self.settle()
         await outbox.write(self.conn, self.service, self.buffers.events)
         await work.write(self.conn, self.service, self.buffers.work)
         self.buffers.events.clear()
@@ -160,4 +177,4 @@ class Pass(Protocol):
         ...
 
 
-__all__ = ["Buffers", "Fire", "Fires", "Handler", "Handlers", "Pass", "Unit", "Wake", "WorkItem"]
+__all__ = ["Buffers", "Fire", "Fires", "Handler", "Handlers", "Later", "Pass", "Unit", "Wake", "WorkItem"]

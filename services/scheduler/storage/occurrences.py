@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Select,
+    Update,
+    any_,
+    bindparam,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scheduler.domain.occurrence import Occurrence
 from services.scheduler.domain.reconcile import Stored
 from services.scheduler.storage.tables import OCCURRENCE
+from shared.db import spelt_out
 
-#: What a new version may place anew. Spelt out: a list of values cannot go with many rows in one statement.
+_IDS = ARRAY(OCCURRENCE.c.occurrence_id.type)
 _STATE = OCCURRENCE.c.state
-_OPEN = or_(_STATE == "planned", _STATE == "said", _STATE == "withdrawn")
+_PLANNED, _SAID, _SENT, _WITHDRAWN, _CLOSED = map(spelt_out, ("planned", "said", "sent", "withdrawn", "closed"))
+#: What a new version may place anew. Spelt out: a list of values cannot go with many rows in one statement.
+_OPEN = or_(_STATE == _PLANNED, _STATE == _SAID, _STATE == _WITHDRAWN)
 
 
 @dataclass(frozen=True)
@@ -39,8 +58,60 @@ def _place() -> Insert:
     return statement.on_conflict_do_update(index_elements=["occurrence_id"], set_=changes, where=_OPEN)
 
 
+def _among(column: Column[UUID], name: str) -> ColumnElement[bool]:
+    """One of the ids of a list that goes along as one parameter: one prepared statement for lists of any length."""
+    return column == any_(bindparam(name, type_=_IDS))
+
+
+_OF_PATIENTS = _among(OCCURRENCE.c.patient_id, "patients")
+
+
+def _come_and_next() -> CompoundSelect[Any]:
+    """Of each patient every planned row whose moment has come, and the first whose moment has not."""
+    table, now = OCCURRENCE.c, bindparam("now", type_=OCCURRENCE.c.due_at.type)
+    mine = select(OCCURRENCE).where(_OF_PATIENTS, _STATE == _PLANNED)
+    following = mine.where(table.due_at > now).ext(distinct_on(table.patient_id)).order_by(table.patient_id, table.due_at)
+    both = union_all(mine.where(table.due_at <= now), following)
+    return both.order_by(both.selected_columns.due_at, both.selected_columns.occurrence_id)
+
+
+def _end() -> Update:
+    statement = update(OCCURRENCE).where(OCCURRENCE.c.occurrence_id == bindparam("of"))
+    return statement.values(state=bindparam("ended"), reason=bindparam("why"))
+
+
+def _mark_sent() -> Update:
+    mine = _among(OCCURRENCE.c.occurrence_id, "ids"), _STATE.in_([_PLANNED, _SAID, _WITHDRAWN, _CLOSED])
+    said_at = func.coalesce(OCCURRENCE.c.said_at, bindparam("now", type_=OCCURRENCE.c.said_at.type))
+    return update(OCCURRENCE).where(*mine).values(state=_SENT, said_at=said_at, reason=null())
+
+
+def _stored() -> Select[Any]:
+    table = OCCURRENCE.c
+    recent = or_(_STATE == _PLANNED, table.useful_until > bindparam("since"))
+    columns = (table.patient_id, table.occurrence_id, table.kind, table.state, table.due_at, table.useful_until)
+    return select(*columns).where(_OF_PATIENTS, recent)
+
+
+def _said() -> Select[Any]:
+    table = OCCURRENCE.c
+    mine = (table.patient_id == bindparam("patient"), _STATE == _SAID, table.useful_until > bindparam("now"))
+    return select(OCCURRENCE).where(*mine).order_by(table.due_at)
+
+
+# Made once: making one costs as much as running it.
 _FIND = select(OCCURRENCE).where(OCCURRENCE.c.occurrence_id == bindparam("wanted"))
 _PLACE, _PLAN = _place(), insert(OCCURRENCE).on_conflict_do_nothing()
+_COME_AND_NEXT, _STORED, _SAID_ROWS = _come_and_next(), _stored(), _said()
+_MARK_SAID = update(OCCURRENCE).where(_among(OCCURRENCE.c.occurrence_id, "ids")).values(state=_SAID, said_at=bindparam("now"))
+_END, _MARK_SENT = _end(), _mark_sent()
+_NEXT = (
+    select(OCCURRENCE.c.patient_id, func.min(OCCURRENCE.c.due_at))
+    .where(_OF_PATIENTS, _STATE == _PLANNED)
+    .group_by(OCCURRENCE.c.patient_id)
+)
+_FORGET = delete(OCCURRENCE).where(_OF_PATIENTS, _STATE == _PLANNED)
+_FORGET_SERIES = _FORGET.where(OCCURRENCE.c.series_id == bindparam("series"))
 
 
 async def plan(conn: AsyncConnection, rows: Sequence[Placed]) -> None:
@@ -95,18 +166,19 @@ def placed(row: Row[Any]) -> Placed:
     return Placed(row.patient_id, row.clinic_id, row.zone, row.plan_version, one)
 
 
-async def due(conn: AsyncConnection, patient_ids: Sequence[UUID], now: datetime) -> list[Placed]:
-    """Planned rows of these patients whose moment has come, in order of time."""
-    table = OCCURRENCE.c
-    found = select(OCCURRENCE).where(table.patient_id.in_(patient_ids), table.state == "planned", table.due_at <= now)
-    return [placed(row) for row in (await conn.execute(found.order_by(table.due_at, table.occurrence_id))).all()]
+async def ready(conn: AsyncConnection, patient_ids: Iterable[UUID], now: datetime) -> tuple[list[Placed], dict[UUID, datetime]]:
+    """Planned rows of these patients whose moment has come, in order of time; and when the next one after now is due, absent
+    where none is planned."""
+    found = (await conn.execute(_COME_AND_NEXT, {"patients": list(patient_ids), "now": now})).all()
+    following = {row.patient_id: row.due_at for row in found if row.due_at > now}
+    return [placed(row) for row in found if row.due_at <= now], following
 
 
 async def next_due(conn: AsyncConnection, patient_ids: Sequence[UUID]) -> dict[UUID, datetime]:
     """When the next planned row of each patient is due; absent where none is planned."""
-    table = OCCURRENCE.c
-    found = select(table.patient_id, func.min(table.due_at)).where(table.patient_id.in_(patient_ids), table.state == "planned")
-    return {row[0]: row[1] for row in (await conn.execute(found.group_by(table.patient_id))).all()}
+    if not patient_ids:
+        return {}
+    return {row[0]: row[1] for row in (await conn.execute(_NEXT, {"patients": patient_ids})).all()}
 
 
 @dataclass(frozen=True)
@@ -120,23 +192,17 @@ class Ending:
 
 async def mark_said(conn: AsyncConnection, ids: Sequence[UUID], now: datetime) -> None:
     if ids:
-        await conn.execute(update(OCCURRENCE).where(OCCURRENCE.c.occurrence_id.in_(ids)).values(state="said", said_at=now))
+        await conn.execute(_MARK_SAID, {"ids": ids, "now": now})
 
 
 async def end(conn: AsyncConnection, endings: Sequence[Ending]) -> None:
     if endings:
-        statement = update(OCCURRENCE).where(OCCURRENCE.c.occurrence_id == bindparam("of"))
-        values = statement.values(state=bindparam("ended"), reason=bindparam("why"))
-        await conn.execute(values, [{"of": one.occurrence_id, "ended": one.state, "why": one.reason} for one in endings])
+        await conn.execute(_END, [{"of": one.occurrence_id, "ended": one.state, "why": one.reason} for one in endings])
 
 
-async def mark_sent(conn: AsyncConnection, occurrence_id: UUID, now: datetime) -> None:
-    """A text about it has begun: nothing will say it again. A word about one that was taken back meanwhile holds as well."""
-    table = OCCURRENCE.c
-    mine = (table.occurrence_id == occurrence_id) & table.state.in_(("planned", "said", "withdrawn", "closed"))
-    await conn.execute(
-        update(OCCURRENCE).where(mine).values(state="sent", said_at=func.coalesce(table.said_at, now), reason=None)
-    )
+async def mark_sent(conn: AsyncConnection, ids: Iterable[UUID], now: datetime) -> None:
+    """Texts about them have begun: nothing will say them again. A word about one that was taken back meanwhile holds as well."""
+    await conn.execute(_MARK_SENT, {"ids": list(dict.fromkeys(ids)), "now": now})
 
 
 async def find(conn: AsyncConnection, occurrence_id: UUID) -> tuple[Placed, str] | None:
@@ -149,26 +215,23 @@ async def stored(conn: AsyncConnection, patient_ids: Sequence[UUID], now: dateti
     """Rows that a new version may meet, by patient: all planned ones, and all that could be of use still or until yesterday."""
     if not patient_ids:
         return {}
-    table = OCCURRENCE.c
-    recent = or_(table.state == "planned", table.useful_until > now - timedelta(days=2))
-    columns = (table.patient_id, table.occurrence_id, table.kind, table.state, table.due_at, table.useful_until)
     found: dict[UUID, list[Stored]] = {patient: [] for patient in patient_ids}
-    for row in (await conn.execute(select(*columns).where(table.patient_id.in_(patient_ids), recent))).all():
+    values = {"patients": patient_ids, "since": now - timedelta(days=2)}
+    for row in (await conn.execute(_STORED, values)).all():
         found[row.patient_id].append(Stored(row.occurrence_id, row.kind, row.state, row.due_at, row.useful_until))
     return found
 
 
 async def said(conn: AsyncConnection, patient_id: UUID, now: datetime) -> list[Placed]:
     """Said due, not known to have been sent, and still of use."""
-    table = OCCURRENCE.c
-    mine = (table.patient_id == patient_id) & (table.state == "said") & (table.useful_until > now)
-    return [placed(row) for row in (await conn.execute(select(OCCURRENCE).where(mine).order_by(table.due_at))).all()]
+    return [placed(row) for row in (await conn.execute(_SAID_ROWS, {"patient": patient_id, "now": now})).all()]
 
 
 async def delete_planned(conn: AsyncConnection, patient_ids: Sequence[UUID], series_id: UUID | None = None) -> None:
     """Forgets what was planned and never said (of one series only, where given)."""
     if not patient_ids:
         return
-    table = OCCURRENCE.c
-    gone = delete(OCCURRENCE).where(table.patient_id.in_(patient_ids), table.state == "planned")
-    await conn.execute(gone if series_id is None else gone.where(table.series_id == series_id))
+    if series_id is None:
+        await conn.execute(_FORGET, {"patients": patient_ids})
+    else:
+        await conn.execute(_FORGET_SERIES, {"patients": patient_ids, "series": series_id})

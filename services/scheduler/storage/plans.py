@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, exists, or_, select, update
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import Column, Row, Select, any_, bindparam, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scheduler.domain import identity
@@ -18,8 +18,7 @@ from services.scheduler.domain.plan import Plan
 from services.scheduler.storage import definition
 from services.scheduler.storage.tables import CLINIC, PLAN, PLAN_VERSION
 from shared.crypto import FieldCipher
-from shared.db import tables_of
-from shared.messaging.parking import OPEN
+from shared.messaging import parking
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,11 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """One plan row. `stated` is the statement put last and `names` are sealed: both are opened only by who needs them.
-    `holds` are medicines that nobody is asked to take."""
+class Standing:
+    """A plan as it stands: what a firing needs of a row. `holds` are medicines that nobody is asked to take."""
 
     clinic_id: UUID
     plan: Plan
-    stated: Mapping[str, Any]
-    names: bytes
     holds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     horizon_at: datetime | None = None
     next_change_at: datetime | None = None
@@ -55,6 +51,15 @@ class Stored:
         return frozenset(medicine for medicine, hold in self.holds.items() if hold["held"])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stored(Standing):
+    """One whole plan row, as it can be saved again. `stated` is the statement put last and `names` are sealed: both are opened
+    only by who needs them."""
+
+    stated: Mapping[str, Any]
+    names: bytes
+
+
 def seal_names(names: Names, cipher: FieldCipher, patient_id: UUID) -> bytes:
     whole = {"patient": names.patient, "medicines": names.medicines, "elements": names.elements}
     return cipher.seal(json.dumps(whole), table="plan", column="names", row=patient_id)
@@ -64,37 +69,44 @@ def open_names(row: Stored, cipher: FieldCipher) -> Names:
     return Names(**json.loads(cipher.open(row.names, table="plan", column="names", row=row.plan.patient_id)))
 
 
+#: The rows of a list of patients that goes along as one parameter: one prepared statement for lists of any length.
+_AMONG = PLAN.c.patient_id == any_(bindparam("patients", type_=ARRAY(PLAN.c.patient_id.type)))
+
+
+async def standing(conn: AsyncConnection, patient_ids: Iterable[UUID]) -> dict[UUID, Standing]:
+    """As `load`, without the statement and the names: each as long as the plan, and no firing asks for them."""
+    rows = (await conn.execute(_STANDING, {"patients": list(set(patient_ids))})).all()
+    return {row.patient_id: Standing(**_read(row)) for row in rows}
+
+
 async def load(conn: AsyncConnection, patient_ids: Iterable[UUID]) -> dict[UUID, Stored]:
     """The plans of these patients; who has none is absent."""
-    rows = (await conn.execute(_LOAD.where(PLAN.c.patient_id.in_(set(patient_ids))))).all()
-    return {row.patient_id: _stored(row) for row in rows}
+    rows = (await conn.execute(_LOAD, {"patients": list(set(patient_ids))})).all()
+    return {row.patient_id: Stored(**_read(row), stated=row.stated, names=row.names) for row in rows}
 
 
-def _load() -> Select[Any]:
+def _reading(*more: Column[Any]) -> Select[Any]:
     """Everything that a firing needs to know of a patient, in one question."""
-    shared = tables_of("scheduler")
-    key = PLAN.c.patient_id
-    events = exists().where(shared.parked.c.key == key, shared.parked.c.state.in_(OPEN))
-    work = exists().where(shared.due_work.c.key == key, shared.due_work.c.state == "parked")
-    columns = (PLAN, CLINIC.c.numbers, or_(events, work).label("parked"))
-    return select(*columns).select_from(PLAN.outerjoin(CLINIC, CLINIC.c.clinic_id == PLAN.c.clinic_id))
+    of = PLAN.c
+    columns = (of.patient_id, of.clinic_id, of.definition, of.holds, of.horizon_at, of.next_change_at, CLINIC.c.numbers, *more)
+    parked = parking.waits_for_a_person("scheduler", PLAN.c.patient_id).label("parked")
+    joined = PLAN.outerjoin(CLINIC, CLINIC.c.clinic_id == PLAN.c.clinic_id)
+    return select(*columns, parked).select_from(joined).where(_AMONG)
 
 
-_LOAD = _load()
+_STANDING, _LOAD = _reading(), _reading(PLAN.c.stated, PLAN.c.names)
 
 
-def _stored(row: Row[Any]) -> Stored:
-    return Stored(
-        clinic_id=row.clinic_id,
-        plan=definition.from_json(row.definition),
-        stated=row.stated,
-        names=row.names,
-        holds=row.holds,
-        horizon_at=row.horizon_at,
-        next_change_at=row.next_change_at,
-        numbers=row.numbers or {},
-        parked=row.parked,
-    )
+def _read(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "clinic_id": row.clinic_id,
+        "plan": definition.from_json(row.definition),
+        "holds": row.holds,
+        "horizon_at": row.horizon_at,
+        "next_change_at": row.next_change_at,
+        "numbers": row.numbers or {},
+        "parked": row.parked,
+    }
 
 
 def _upsert() -> Insert:
@@ -132,12 +144,13 @@ def _values(row: Stored, now: datetime) -> dict[str, Any]:
     }
 
 
-async def move_horizons(conn: AsyncConnection, horizons: Mapping[UUID, datetime]) -> None:
+_MOVE_HORIZONS = update(PLAN).where(_AMONG).values(horizon_at=bindparam("until"))
+
+
+async def move_horizons(conn: AsyncConnection, patient_ids: Sequence[UUID], until: datetime) -> None:
     """Occurrences of these patients are planned that far now."""
-    if not horizons:
-        return
-    statement = update(PLAN).where(PLAN.c.patient_id == bindparam("of")).values(horizon_at=bindparam("until"))
-    await conn.execute(statement, [{"of": patient, "until": until} for patient, until in horizons.items()])
+    if patient_ids:
+        await conn.execute(_MOVE_HORIZONS, {"patients": patient_ids, "until": until})
 
 
 @dataclass(frozen=True)

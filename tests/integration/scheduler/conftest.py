@@ -99,11 +99,12 @@ class House:
     async def types(self) -> list[str]:
         return [event.type for event in await self.said()]
 
-    async def hear(self, event: Event) -> None:
-        """One event handled, in a transaction of its own under the patient lock, as the delivery does it."""
+    async def hear(self, *events: Event) -> None:
+        """Events handled, a batch in one transaction under the patient locks, as the delivery does it."""
         async with self.runtime.unit() as unit:
-            await unit.lock(event.key)
-            await SPEC.handlers[type(event)](unit, event)
+            await unit.lock(*(event.key for event in events))
+            for event in events:
+                await SPEC.handlers[type(event)](unit, event)
 
     async def rows(self, sql: str) -> list[Any]:
         async with self.runtime.engine.connect() as conn:
