@@ -94,13 +94,14 @@ async def part(unit: Unit) -> AsyncIterator[None]:
     buffers = unit.buffers
     events, on_commit = len(buffers.events), len(buffers.on_commit)
     work, wakes = dict(buffers.work), set(buffers.wakes)
+    later = {write: list(items) for write, items in buffers.later.items()}
     try:
         async with unit.conn.begin_nested():
             yield
     except BaseException:
         del buffers.events[events:]
         del buffers.on_commit[on_commit:]
-        buffers.work, buffers.wakes = work, wakes
+        buffers.work, buffers.wakes, buffers.later = work, wakes, later
         raise
 
 

@@ -125,3 +125,23 @@ async def test_a_part_that_is_taken_back_alone(dry_bench: Bench) -> None:
                 raise KeyError("bug")
     unit.buffers.committed(lambda _name: None)
     assert counted.patients == [good]
+
+
+async def test_what_a_part_that_is_taken_back_left_for_later_is_not_written(dry_bench: Bench) -> None:
+    """What was left before it is, though the part had it written meanwhile: that went back with it."""
+    written: list[object] = []
+
+    async def write(_unit: Unit, items: Sequence[object]) -> None:
+        written.extend(items)
+
+    async with dry_bench.engine("notifier").begin() as conn:
+        unit = dry_bench.unit(conn, "notifier")
+        unit.later(write, "before")
+        with suppress(KeyError):
+            async with part(unit):
+                unit.later(write, "refused")
+                await unit.settle()
+                raise KeyError("bug")
+        written.clear()
+        await unit.flush()
+    assert written == ["before"]
