@@ -49,7 +49,9 @@ async def withheld(unit: Unit, text: Message, why: WithheldReason) -> None:
 
 async def _say(unit: Unit, text: Message, model: type[M], nth: object = "", **values: Any) -> None:
     """The id is that of the fact, so that a repair of a half-recorded outcome says nothing twice."""
-    for each in (text, *await messages.carried_with(unit, text.id)):
+    # Only an alert goes as a digest.
+    carried = await messages.carried_with(unit, text.id) if text.kind == "alert" else ()
+    for each in (text, *carried):
         event = model(
             clinic_id=each.clinic_id,
             patient_id=each.patient_id,

@@ -18,6 +18,7 @@ from services.notifier.domain.templates import Templates
 from services.notifier.lastgate import Gate
 from services.notifier.storage import attempts, messages, turns
 from services.notifier.storage.attempts import Letter
+from services.notifier.together import Together
 from services.notifier.twilio_client import Provider
 from shared import tracing
 from shared.defaults import default
@@ -47,6 +48,7 @@ class Sender:
         self._others = 0
         self._looked_for_orphans = 0.0
         self._unreached = 0
+        self._answers = Together(self._accepted, at_most=_CONNECTIONS)
 
     def in_flight(self) -> int:
         return len(self._tasks) + self._others
@@ -109,17 +111,30 @@ class Sender:
             outcome = await self._provider.send(letter, committed_at=committed_at)
             span.set(outcome=outcome.kind)
         try:
-            async with self._runtime.unit() as unit:
-                await unit.lock(*letter.lock_keys)
-                await self._record(unit, letter, outcome)
+            await self._learn(letter, outcome)
         except Exception as error:  # a database that is down must not end the sender; the lease decides
             self._runtime.log.failure("outcome not recorded", error, name=self.name)
 
-    async def _record(self, unit: Unit, letter: Letter, outcome: Outcome) -> None:
-        """What each outcome proves (reliability.md 2.2), and nothing beyond it."""
+    async def _learn(self, letter: Letter, outcome: Outcome) -> None:
         if outcome.kind == "accepted" and outcome.sid is not None:
-            await fate.provider_has(unit, letter.attempt_id, outcome.sid, outcome.status, learnt_from="answer")
-        elif outcome.kind == "rejected":
+            await self._answers((letter, fate.Told(letter.attempt_id, outcome.sid, outcome.status, "answer")))
+            return
+        async with self._runtime.unit() as unit:
+            await unit.lock(*letter.lock_keys)
+            await self._record(unit, letter, outcome)
+
+    async def _accepted(self, answers: Sequence[tuple[Letter, fate.Told]]) -> Sequence[None]:
+        """The provider has taken these, and so all is well. Several that come at a time are one transaction."""
+        async with self._runtime.unit() as unit:
+            await unit.lock(*{key for letter, _ in answers for key in letter.lock_keys})
+            await fate.provider_has(unit, *(told for _, told in answers))
+            await channel.works(unit)
+        self._unreached = 0
+        return [None] * len(answers)
+
+    async def _record(self, unit: Unit, letter: Letter, outcome: Outcome) -> None:
+        """What each outcome but acceptance proves (reliability.md 2.2), and nothing beyond it."""
+        if outcome.kind == "rejected":
             await fate.refused(unit, letter.attempt_id, outcome.code)
         elif outcome.kind == "not-begun":
             await fate.nothing_left(unit, letter.attempt_id, "not-begun", unit.now)
@@ -143,7 +158,7 @@ class Sender:
             await channel.failed(unit, letter.clinic_id, "account-refused", outcome.code)
         elif self._unreached >= _FAILURES:
             await channel.failed(unit, letter.clinic_id, "unreachable")
-        elif outcome.kind in {"accepted", "rejected"}:
+        elif outcome.kind == "rejected":
             await channel.works(unit)
         else:
             await channel.try_later(unit)

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import any_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.message import MessageKind
@@ -62,16 +63,18 @@ class Attempt:
     looks: int
 
 
-_COLUMNS = [attempt.c[field.name] for field in fields(Attempt)]
+#: In the order of `Attempt`.
+COLUMNS = [attempt.c[field.name] for field in fields(Attempt)]
 #: Statements that every text meets are made once: making one costs as much as running it.
-_GET = select(*_COLUMNS).where(attempt.c.id == bindparam("wanted"))
-_GET_LOCKED = _GET.with_for_update()
+_GET = select(*COLUMNS).where(attempt.c.id == bindparam("wanted"))
 _BEGIN = attempt.insert().values(lease_until_machine=func.clock_timestamp() + _LEASE)
 _END = update(attempt).where(attempt.c.id == bindparam("wanted"), attempt.c.outcome == bindparam("was"))
+_TAKEN = select(attempt.c.sid).where(attempt.c.sid == any_(bindparam("sids", type_=ARRAY(attempt.c.sid.type))))
+_NEXT_LOOK = select(func.min(attempt.c.look_at))
 
 
-def _of(row: Row[Any]) -> Attempt:
-    return Attempt(*tuple(row))
+def attempt_of(row: Sequence[Any]) -> Attempt:
+    return Attempt(*row)
 
 
 async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, owner: UUID, valid_until: datetime) -> Letter:
@@ -92,9 +95,9 @@ async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, ow
     return Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity, *said)
 
 
-async def get(unit: Unit, wanted: UUID, *, lock: bool = False) -> Attempt | None:
-    row = (await unit.conn.execute(_GET_LOCKED if lock else _GET, {"wanted": wanted})).one_or_none()
-    return None if row is None else _of(row)
+async def get(unit: Unit, wanted: UUID) -> Attempt | None:
+    row = (await unit.conn.execute(_GET, {"wanted": wanted})).one_or_none()
+    return None if row is None else attempt_of(row)
 
 
 async def end(unit: Unit, known: Attempt, outcome: str, **values: Any) -> bool:
@@ -105,8 +108,6 @@ async def end(unit: Unit, known: Attempt, outcome: str, **values: Any) -> bool:
 
 async def look_again(unit: Unit, known: Attempt, at: datetime | None, *, looked: bool = True) -> None:
     """When the provider is asked next about this attempt; None: never again."""
-    if not looked and at == known.look_at:
-        return
     looks = attempt.c.looks + 1 if looked else attempt.c.looks
     await unit.conn.execute(update(attempt).where(attempt.c.id == known.id).values(look_at=at, looks=looks))
 
@@ -126,8 +127,8 @@ async def opened(unit: Unit, wanted: UUID) -> tuple[str, str, str] | None:
 
 async def orphans(unit: Unit, limit: int = 100) -> Sequence[Attempt]:
     """Open attempts whose owner has not ended them within the lease."""
-    statement = select(*_COLUMNS).where(attempt.c.outcome == "open", attempt.c.lease_until_machine < func.clock_timestamp())
-    return [_of(row) for row in await unit.conn.execute(statement.order_by(attempt.c.started_at).limit(limit))]
+    statement = select(*COLUMNS).where(attempt.c.outcome == "open", attempt.c.lease_until_machine < func.clock_timestamp())
+    return [attempt_of(row) for row in await unit.conn.execute(statement.order_by(attempt.c.started_at).limit(limit))]
 
 
 async def open_ids(unit: Unit) -> frozenset[UUID]:
@@ -136,12 +137,12 @@ async def open_ids(unit: Unit) -> frozenset[UUID]:
 
 
 async def to_look_at(unit: Unit, limit: int) -> Sequence[Attempt]:
-    statement = select(*_COLUMNS).where(attempt.c.look_at <= unit.now).order_by(attempt.c.look_at, attempt.c.id)
-    return [_of(row) for row in await unit.conn.execute(statement.limit(limit))]
+    statement = select(*COLUMNS).where(attempt.c.look_at <= unit.now).order_by(attempt.c.look_at, attempt.c.id)
+    return [attempt_of(row) for row in await unit.conn.execute(statement.limit(limit))]
 
 
 async def next_look(unit: Unit) -> datetime | None:
-    found: datetime | None = (await unit.conn.execute(select(func.min(attempt.c.look_at)))).scalar_one()
+    found: datetime | None = (await unit.conn.execute(_NEXT_LOOK)).scalar_one()
     return found
 
 
@@ -149,7 +150,7 @@ async def taken_sids(unit: Unit, sids: Collection[str]) -> frozenset[str]:
     """Which of these SIDs are already some attempt's."""
     if not sids:
         return frozenset()
-    return frozenset((await unit.conn.execute(select(attempt.c.sid).where(attempt.c.sid.in_(sids)))).scalars())
+    return frozenset((await unit.conn.execute(_TAKEN, {"sids": list(sids)})).scalars())
 
 
 async def lookalikes(unit: Unit, known: Attempt, within: timedelta) -> int:

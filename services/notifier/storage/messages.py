@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import and_, any_, bindparam, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifier.domain.message import MAY_HAVE_LEFT, MessageDraft, MessageKind, MessageState, may_move
 from services.notifier.storage.tables import attempt, message
@@ -75,11 +75,12 @@ _MOVE = update(message).where(*_AS_READ).values(epoch=message.c.epoch + 1).retur
 _LOCK_KEYS = (
     select(message.c.contact_id, message.c.patient_id)
     .join(attempt, attempt.c.message_id == message.c.id)
-    .where(attempt.c.id == bindparam("wanted"))
+    .where(attempt.c.id == any_(bindparam("wanted", type_=ARRAY(attempt.c.id.type))))
 )
+_CARRIED_WITH = select(*COLUMNS).where(message.c.carried_by == bindparam("carrier")).order_by(message.c.id)
 
 
-def message_of(row: Row[Any]) -> Message:
+def message_of(row: Sequence[Any]) -> Message:
     return Message(*row[:_WIDTH])
 
 
@@ -199,7 +200,7 @@ async def release_waiting_for_plan(unit: Unit, patient_id: UUID, version: int) -
 
 async def carried_with(unit: Unit, carrier: UUID) -> Sequence[Message]:
     """The alerts that a digest goes for."""
-    rows = await unit.conn.execute(select(*COLUMNS).where(message.c.carried_by == carrier).order_by(message.c.id))
+    rows = await unit.conn.execute(_CARRIED_WITH, {"carrier": carrier})
     return [message_of(row) for row in rows]
 
 
@@ -269,10 +270,10 @@ async def tries(unit: Unit, wanted: UUID) -> int:
     return int(found.scalar_one_or_none() or 0)
 
 
-async def lock_keys_of(unit: Unit, attempt_id: UUID) -> tuple[UUID, ...]:
-    """Whom to lock before an attempt is touched; nobody where there is no such attempt."""
-    row = (await unit.conn.execute(_LOCK_KEYS, {"wanted": attempt_id})).one_or_none()
-    return () if row is None else tuple(sorted({key for key in row if key is not None}))
+async def lock_keys_of(unit: Unit, *attempt_ids: UUID) -> frozenset[UUID]:
+    """Whom to lock before these attempts are touched; nobody for one that there is not."""
+    rows = await unit.conn.execute(_LOCK_KEYS, {"wanted": list(attempt_ids)})
+    return frozenset(key for row in rows for key in row if key is not None)
 
 
 async def queued_for_alert(unit: Unit, alert_id: UUID) -> Sequence[Message]:
