@@ -56,12 +56,10 @@ class Sender:
     async def next_due(self) -> datetime | None:
         """The next text's turn; while the channel is down, its next try or the end of a text's usefulness."""
         async with self._runtime.reading() as unit:
-            probe = await channel.probe_at(unit)
-            if probe is None:
-                return await turns.next_due(unit, channel_open=True)
-            queued = await turns.next_due(unit, channel_open=True)
-            useless = await turns.next_due(unit, channel_open=False)
-        return None if queued is None or useless is None else min(max(queued, probe), useless)
+            queued, useless, probe = await turns.next_due(unit)
+        if probe is None or queued is None or useless is None:
+            return queued
+        return min(max(queued, probe), useless)
 
     async def run(self, now: datetime) -> int:
         """One group through the gate, its letters on their way. Returns how many texts were decided."""
@@ -168,11 +166,12 @@ class Sender:
         if monotonic() - self._looked_for_orphans < _ORPHANS_EVERY and not self._others:
             return 0
         self._looked_for_orphans = monotonic()
-        async with self._runtime.unit() as unit:
-            orphans = [each for each in await attempts.orphans(unit) if each.id not in self._tasks]
-            self._others = len((await attempts.open_ids(unit)) - self._tasks.keys())
+        async with self._runtime.reading() as unit:
+            others = {one: died for one, died in (await attempts.open_ids(unit)).items() if one not in self._tasks}
+        self._others = len(others)
+        orphans = [one for one, died in others.items() if died]
         for orphan in orphans:
-            await self._in_doubt(orphan.id)
+            await self._in_doubt(orphan)
         return len(orphans)
 
     async def _in_doubt(self, attempt_id: UUID) -> None:

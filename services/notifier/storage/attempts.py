@@ -6,7 +6,7 @@ no owner any more, and what it came to is not known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,15 +70,30 @@ _GET = select(*COLUMNS).where(attempt.c.id == bindparam("wanted"))
 _BEGIN = attempt.insert().values(lease_until_machine=func.clock_timestamp() + _LEASE)
 _END = update(attempt).where(attempt.c.id == bindparam("wanted"), attempt.c.outcome == bindparam("was"))
 _TAKEN = select(attempt.c.sid).where(attempt.c.sid == any_(bindparam("sids", type_=ARRAY(attempt.c.sid.type))))
+_ORPHANED = (attempt.c.lease_until_machine < func.clock_timestamp()).label("orphaned")
+_OPEN = select(attempt.c.id, _ORPHANED).where(attempt.c.outcome == "open").order_by(attempt.c.started_at, attempt.c.id)
 _NEXT_LOOK = select(func.min(attempt.c.look_at))
+
+_RECENT = (
+    select(attempt.c.contact_id, message.c.kind, attempt.c.started_at)
+    .join(message, message.c.id == attempt.c.message_id)
+    .where(
+        attempt.c.contact_id == any_(bindparam("contacts", type_=ARRAY(attempt.c.contact_id.type))),
+        attempt.c.started_at >= bindparam("since"),
+        attempt.c.outcome.not_in(("not-begun", "not-sent", "rejected")),
+    )
+)
 
 
 def attempt_of(row: Sequence[Any]) -> Attempt:
     return Attempt(*row)
 
 
-async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, owner: UUID, valid_until: datetime) -> Letter:
-    """Puts the attempt down. `text` has just moved to `attempting`; `facts.number` is there (the gate saw to it)."""
+def draft(
+    unit: Unit, text: Message, facts: ContactFacts, body: str, *, owner: UUID, valid_until: datetime
+) -> tuple[dict[str, Any], Letter]:
+    """The row of an attempt, for `begin`, and its letter. `text` has just moved to `attempting`; `facts.number` is there (the
+    gate saw to it)."""
     if facts.number is None:
         raise ValueError("no number: the gate withholds such a text")
     new = uuid4()
@@ -89,10 +104,17 @@ async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, ow
     values |= {f"{name}_index": unit.cipher.blind_index(seal[name], purpose=f"attempt.{name}") for name in ("number", "body")}
     values |= {"id": new, "message_id": text.id, "clinic_id": text.clinic_id, "contact_id": text.contact_id, "epoch": text.epoch}
     values |= {"started_at": unit.now, "valid_until": valid_until, "owner": owner}
-    await unit.conn.execute(_BEGIN, values)
     validity = max(1, int((valid_until - unit.now).total_seconds()))
     said = (text.kind, text.cause_id, text.correlation_id)
-    return Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity, *said)
+    letter = Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity, *said)
+    return values, letter
+
+
+async def begin(unit: Unit, drafts: Sequence[tuple[dict[str, Any], Letter]]) -> list[Letter]:
+    """Puts the attempts down; their letters may leave once this transaction has committed."""
+    if drafts:
+        await unit.conn.execute(_BEGIN, [values for values, _ in drafts])
+    return [letter for _, letter in drafts]
 
 
 async def get(unit: Unit, wanted: UUID) -> Attempt | None:
@@ -125,15 +147,9 @@ async def opened(unit: Unit, wanted: UUID) -> tuple[str, str, str] | None:
     return opened[0], opened[1], opened[2]
 
 
-async def orphans(unit: Unit, limit: int = 100) -> Sequence[Attempt]:
-    """Open attempts whose owner has not ended them within the lease."""
-    statement = select(*COLUMNS).where(attempt.c.outcome == "open", attempt.c.lease_until_machine < func.clock_timestamp())
-    return [attempt_of(row) for row in await unit.conn.execute(statement.order_by(attempt.c.started_at).limit(limit))]
-
-
-async def open_ids(unit: Unit) -> frozenset[UUID]:
-    """Attempts that somebody has under way, or had when it died."""
-    return frozenset((await unit.conn.execute(select(attempt.c.id).where(attempt.c.outcome == "open"))).scalars())
+async def open_ids(unit: Unit) -> Mapping[UUID, bool]:
+    """Attempts that somebody has under way, or had when it died, oldest first; whether its lease has run out: then it died."""
+    return {row.id: row.orphaned for row in await unit.conn.execute(_OPEN)}
 
 
 async def to_look_at(unit: Unit, limit: int) -> Sequence[Attempt]:
@@ -172,13 +188,5 @@ async def lookalikes(unit: Unit, known: Attempt, within: timedelta) -> int:
 
 async def recent(unit: Unit, contacts: Collection[UUID], since: datetime) -> Sequence[tuple[UUID, MessageKind, datetime]]:
     """(contact, kind, when) of every text that went or may have gone to these people since: what caps are counted from."""
-    statement = (
-        select(attempt.c.contact_id, message.c.kind, attempt.c.started_at)
-        .join(message, message.c.id == attempt.c.message_id)
-        .where(
-            attempt.c.contact_id.in_(contacts),
-            attempt.c.started_at >= since,
-            attempt.c.outcome.not_in(("not-begun", "not-sent", "rejected")),
-        )
-    )
-    return [(row.contact_id, row.kind, row.started_at) for row in await unit.conn.execute(statement)]
+    rows = await unit.conn.execute(_RECENT, {"contacts": list(contacts), "since": since})
+    return [(row.contact_id, row.kind, row.started_at) for row in rows]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, any_, bindparam, func, select, tuple_, update
+from sqlalchemy import DateTime, and_, any_, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifier.domain.message import MAY_HAVE_LEFT, MessageDraft, MessageKind, MessageState, may_move
+from services.notifier.storage import SERVICE
 from services.notifier.storage.tables import attempt, message
+from shared.db import typed_sql
 from shared.events.base import stable_id
 from shared.messaging.unit import Unit
 
@@ -72,10 +74,31 @@ _ONE = select(*COLUMNS).where(message.c.id == bindparam("wanted"))
 _ONE_LOCKED = _ONE.with_for_update()
 _AS_READ = (message.c.id == bindparam("wanted"), message.c.state == bindparam("was"), message.c.epoch == bindparam("was_epoch"))
 _MOVE = update(message).where(*_AS_READ).values(epoch=message.c.epoch + 1).returning(*COLUMNS)
+_POSTPONE = update(message).where(*_AS_READ)
+_BEGIN = typed_sql(
+    SERVICE,
+    "UPDATE ~message AS m SET state = 'attempting', waits_for = NULL, epoch = m.epoch + 1, changed_at = :now"
+    " FROM unnest(:ids, :epochs) AS v(id, epoch)"
+    " WHERE m.id = v.id AND m.state = 'queued' AND m.epoch = v.epoch RETURNING m.id",
+    binds=(
+        ("now", DateTime(timezone=True)),
+        ("ids", ARRAY(message.c.id.type)),
+        ("epochs", ARRAY(message.c.epoch.type)),
+    ),
+)
 _LOCK_KEYS = (
     select(message.c.contact_id, message.c.patient_id)
     .join(attempt, attempt.c.message_id == message.c.id)
     .where(attempt.c.id == any_(bindparam("wanted", type_=ARRAY(attempt.c.id.type))))
+)
+_LAST_OF_KINDS = (
+    select(message.c.contact_id, message.c.kind, func.max(message.c.created_at))
+    .where(
+        message.c.contact_id == any_(bindparam("people", type_=ARRAY(message.c.contact_id.type))),
+        message.c.kind == any_(bindparam("kinds", type_=ARRAY(message.c.kind.type))),
+        message.c.state.in_(tuple(MAY_HAVE_LEFT)),
+    )
+    .group_by(message.c.contact_id, message.c.kind)
 )
 _CARRIED_WITH = select(*COLUMNS).where(message.c.carried_by == bindparam("carrier")).order_by(message.c.id)
 
@@ -93,9 +116,12 @@ def message_id(key: str) -> UUID:
 QUEUE = insert(message).on_conflict_do_nothing()
 
 
+_QUEUED = QUEUE.returning(message.c.id)
+
+
 async def queue(unit: Unit, draft: MessageDraft) -> UUID | None:
     """Queues the text in this transaction; its id, or None where its key has been said before (then nothing changes)."""
-    found = await unit.conn.execute(QUEUE.values(values_of(unit, draft)).returning(message.c.id))
+    found = await unit.conn.execute(_QUEUED, values_of(unit, draft))
     unit.after_commit("sender")
     queued: UUID | None = found.scalar_one_or_none()
     return queued
@@ -173,13 +199,25 @@ async def move(unit: Unit, known: Message, to: MessageState, **values: Any) -> M
     return None if row is None else message_of(row)
 
 
+async def begin(unit: Unit, known: Collection[Message]) -> dict[UUID, Message]:
+    """Moves queued texts to `attempting`, each from the epoch in which it was read; by id, those that nobody else was quicker
+    with."""
+    if not known:
+        return {}
+    values = {"ids": [each.id for each in known], "epochs": [each.epoch for each in known], "now": unit.now}
+    moved = frozenset((await unit.conn.execute(_BEGIN, values)).scalars())
+    return {
+        each.id: replace(each, state="attempting", epoch=each.epoch + 1, waits_for=None, changed_at=unit.now)
+        for each in known
+        if each.id in moved
+    }
+
+
 async def postpone(unit: Unit, known: Message, until: datetime, waits_for: str, **values: Any) -> None:
     """A queued text waits: for the window, the cap, a digest, the plan's next version, or a retry."""
-    await unit.conn.execute(
-        update(message)
-        .where(message.c.id == known.id, message.c.state == "queued", message.c.epoch == known.epoch)
-        .values(not_before=until, waits_for=waits_for, changed_at=unit.now, **values)
-    )
+    as_read = {"wanted": known.id, "was": "queued", "was_epoch": known.epoch}
+    wait = {"not_before": until, "waits_for": waits_for, "changed_at": unit.now}
+    await unit.conn.execute(_POSTPONE, as_read | wait | values)
 
 
 async def one(unit: Unit, wanted: UUID, *, lock: bool = False) -> Message | None:
@@ -250,12 +288,10 @@ async def last_of_kinds(
     unit: Unit, people: Collection[UUID], kinds: Collection[MessageKind]
 ) -> Mapping[tuple[UUID, MessageKind], datetime]:
     """(person, kind) -> when the last text of that kind went, or may have gone."""
-    statement = (
-        select(message.c.contact_id, message.c.kind, func.max(message.c.created_at))
-        .where(message.c.contact_id.in_(people), message.c.kind.in_(kinds), message.c.state.in_(tuple(MAY_HAVE_LEFT)))
-        .group_by(message.c.contact_id, message.c.kind)
-    )
-    return {(row[0], row[1]): row[2] for row in await unit.conn.execute(statement)}
+    if not kinds:
+        return {}
+    rows = await unit.conn.execute(_LAST_OF_KINDS, {"people": list(people), "kinds": list(kinds)})
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 async def waiting_for_digest(unit: Unit, contact_id: UUID) -> Sequence[Message]:
