@@ -22,7 +22,7 @@ from services.notifier.domain.outcome import SID
 from services.notifier.fate import Told
 from services.notifier.storage import SERVICE, fates, messages
 from services.notifier.storage.fates import Pair
-from services.notifier.together import Together
+from services.notifier.together import Together, hurried
 from services.notifier.webhook import Refused, Webhooks
 from shared.db import typed_sql
 from shared.defaults import default
@@ -92,9 +92,11 @@ def _key(said: Told) -> tuple[str, str, int]:
 def router(runtime: Runtime, webhooks: Webhooks) -> APIRouter:
     routes = APIRouter(tags=["twilio"])
 
-    async def carry(said: Sequence[Told]) -> list[bool]:
+    async def carry(items: Sequence[Told], *, alone: bool) -> list[bool]:
         async with runtime.unit() as unit:
-            return await keep(unit, said)
+            if not alone:
+                await hurried(unit)
+            return await keep(unit, items)
 
     together = Together(carry, at_most=_GROUP)
 
@@ -105,7 +107,7 @@ def router(runtime: Runtime, webhooks: Webhooks) -> APIRouter:
                 callback = Callback(await webhooks.form(request))
                 said = Told(attempt_id, callback.sid, callback.status, "callback", callback.error_code)
                 # One with a code may concern number, consent or channel: a matter of its own.
-                known = await together(said) if said.error_code is None else (await carry([said]))[0]
+                known = await together(said) if said.error_code is None else (await carry([said], alone=True))[0]
         except Refused as refusal:
             return Response(status_code=refusal.status_code)
         except TimeoutError:

@@ -15,6 +15,7 @@ from services.notifier import said
 from services.notifier.channel import failed
 from services.notifier.domain.message import FINISHED, RANK, after_status
 from services.notifier.domain.outcome import CHANNEL_CODES, CONFIGURATION_CODES, NUMBER_CODES, OPTED_OUT_CODE
+from services.notifier.said import Carried
 from services.notifier.storage import attempts, contacts, conversations, fates, messages
 from services.notifier.storage.attempts import Attempt
 from services.notifier.storage.fates import Pair
@@ -56,14 +57,16 @@ async def heed(unit: Unit, known: Mapping[UUID, Pair], told: Sequence[Told]) -> 
     attempt's, nothing changes and ops hears."""
     about = [(known[each.attempt_id], each) for each in told if each.attempt_id in known]
     taken = set(await attempts.taken_sids(unit, {each.sid for pair, each in about if pair.attempt.sid is None}))
+    rising = [pair.text for pair, each in about if after_status(pair.text.state, each.status) != pair.text.state]
+    carried = await said.carried_by(unit, rising)
     for pair, each in about:
-        await _heed_one(unit, pair, each, taken)
+        await _heed_one(unit, pair, each, taken, carried)
     await fates.write(unit, known.values())
     newly_asked = [pair.text for pair in known.values() if pair.text.asked and not pair.read[1].asked]
     await conversations.asked(unit, *newly_asked)
 
 
-async def _heed_one(unit: Unit, pair: Pair, told: Told, taken: set[str]) -> None:
+async def _heed_one(unit: Unit, pair: Pair, told: Told, taken: set[str], carried: Carried) -> None:
     attached = pair.attempt.sid is None
     if attached and not await _attach(unit, pair, told, taken):
         return
@@ -72,7 +75,7 @@ async def _heed_one(unit: Unit, pair: Pair, told: Told, taken: set[str]) -> None
         attempt_id = pair.attempt.id
         await ops_say(unit, "duplicate-sid", {"attempt": str(attempt_id)}, dedup=f"duplicate-sid/{attempt_id}")
         return
-    await _advance(unit, pair, told)
+    _advance(unit, pair, told, carried)
     _plan_look(unit, pair, attached=attached)
     await _heed_code(unit, pair.text, told.error_code)
 
@@ -89,20 +92,20 @@ async def _attach(unit: Unit, pair: Pair, told: Told, taken: set[str]) -> bool:
     return True
 
 
-async def _advance(unit: Unit, pair: Pair, told: Told) -> None:
+def _advance(unit: Unit, pair: Pair, told: Told, carried: Carried) -> None:
     """Sent once, then each new ending once."""
     before, to = pair.text.state, after_status(pair.text.state, told.status)
     if to == before:
         return
     pair.move(to, unit.now)
     if before not in RANK:
-        await said.sent(unit, pair.text)
+        said.sent(unit, pair.text, carried)
         # The conversation learns what the person has in front of them, once. A text in doubt counted: it may be on the screen.
         pair.ask()
     if to == "delivered":
-        await said.delivered(unit, pair.text)
+        said.delivered(unit, pair.text, carried)
     elif to in {"undelivered", "failed"}:
-        await said.undelivered(unit, pair.text, told.error_code)
+        said.undelivered(unit, pair.text, carried, told.error_code)
 
 
 def _plan_look(unit: Unit, pair: Pair, *, attached: bool) -> None:

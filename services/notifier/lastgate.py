@@ -17,7 +17,7 @@ from services.notifier.domain.gate import Situation, Verdict, decide
 from services.notifier.domain.quiet import cap_resets, window_opens
 from services.notifier.domain.templates import NoTemplateError, Templates
 from services.notifier.situations import Group
-from services.notifier.storage import attempts, messages
+from services.notifier.storage import attempts, messages, turns
 from services.notifier.storage.attempts import Letter
 from services.notifier.storage.messages import Message
 from shared.defaults import default
@@ -55,7 +55,7 @@ class Gate:
 
     async def _begin(self, unit: Unit, group: Group, passing: Sequence[_Passing]) -> list[Letter]:
         """Puts down what may leave: all texts in one statement, their attempts in another."""
-        begun = await messages.begin(unit, [each.text for each in passing if each.text.state == "queued"])
+        begun = await turns.begin(unit, [each.text for each in passing if each.text.state == "queued"])
         drafts = []
         for each in passing:
             text = begun.get(each.text.id) if each.text.state == "queued" else each.text

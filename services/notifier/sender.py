@@ -18,7 +18,7 @@ from services.notifier.domain.templates import Templates
 from services.notifier.lastgate import Gate
 from services.notifier.storage import attempts, messages, turns
 from services.notifier.storage.attempts import Letter
-from services.notifier.together import Together
+from services.notifier.together import Together, hurried
 from services.notifier.twilio_client import Provider
 from shared import tracing
 from shared.defaults import default
@@ -48,7 +48,7 @@ class Sender:
         self._others = 0
         self._looked_for_orphans = 0.0
         self._unreached = 0
-        self._answers = Together(self._accepted, at_most=_CONNECTIONS)
+        self._answers = Together(self._accepted, at_most=_CONNECTIONS, expected=lambda: len(self._tasks))
 
     def in_flight(self) -> int:
         return len(self._tasks) + self._others
@@ -121,14 +121,16 @@ class Sender:
             await unit.lock(*letter.lock_keys)
             await self._record(unit, letter, outcome)
 
-    async def _accepted(self, answers: Sequence[tuple[Letter, fate.Told]]) -> Sequence[None]:
+    async def _accepted(self, items: Sequence[tuple[Letter, fate.Told]], *, alone: bool) -> Sequence[None]:
         """The provider has taken these, and so all is well. Several that come at a time are one transaction."""
         async with self._runtime.unit() as unit:
-            await unit.lock(*{key for letter, _ in answers for key in letter.lock_keys})
-            await fate.provider_has(unit, *(told for _, told in answers))
+            if not alone:
+                await hurried(unit)
+            await unit.lock(*{key for letter, _ in items for key in letter.lock_keys})
+            await fate.provider_has(unit, *(told for _, told in items))
             await channel.works(unit)
         self._unreached = 0
-        return [None] * len(answers)
+        return [None] * len(items)
 
     async def _record(self, unit: Unit, letter: Letter, outcome: Outcome) -> None:
         """What each outcome but acceptance proves (reliability.md 2.2), and nothing beyond it."""

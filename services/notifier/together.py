@@ -1,29 +1,51 @@
 """What arrives while a transaction of its kind is under way goes together into the next: one lock, one read, one commit for all.
 
-Nobody waits for company: whoever finds no transaction under way begins one. What is carried through together stands or falls
-together, and each is told only once it stands. A group that fails, or that does not come through in a moment (somebody's lock is
-held), is rolled back, and each of it goes by itself: one that cannot be carried through never fails another.
+Nobody who comes alone waits for company: whoever finds no transaction under way begins one. Only where more is known to be on its
+way, or after a group that had company (what comes together mostly comes so again), some milliseconds are waited. What is carried
+through together stands or falls together, and each is told only once it stands. A group that fails, or that meets a lock which
+is held for more than a moment, is rolled back, and each of it goes by itself: one that cannot be carried through never fails
+another.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from time import monotonic
+from typing import Generic, Protocol, TypeVar
+
+from sqlalchemy import bindparam, func, select
 
 from shared.http import commands
 from shared.logs import log
+from shared.messaging.unit import Unit
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-#: How long (machine seconds) a group may take before each of it goes by itself. Two of these (the group before, and its own)
-#: leave more than half of the 2 s in which an answer is to be recorded before its lease runs out.
-_PATIENCE = 0.4
+_Item_contra = TypeVar("_Item_contra", contravariant=True)
+_Result_co = TypeVar("_Result_co", covariant=True)
+#: How long (machine milliseconds) a group waits for a lock. Two such waits (the group's before, and its own) leave more than
+#: half of the 2 s in which an answer is to be recorded before its lease runs out. The database ends the wait, with an error: a
+#: statement that is cancelled from here would cost its connection.
+_PATIENCE = 400
+_HURRIED = select(func.set_config("lock_timeout", bindparam("wait"), True))
+#: How long (machine seconds) company is awaited after a group that had some, and how long what is known to be on its way.
+_COMPANY = 0.004
+_ON_THEIR_WAY = 0.015
+_LOOK = 0.001
 
 
-class AloneError(Exception):
-    """Nothing of it was carried through: go by yourself."""
+async def hurried(unit: Unit) -> None:
+    """The first statement of a group's transaction: it does not wait long for anybody's lock."""
+    await unit.conn.execute(_HURRIED, {"wait": f"{_PATIENCE}ms"})
+
+
+class Carry(Protocol[_Item_contra, _Result_co]):
+    """Carries a group through, commit included, and returns what came of each in their order. It may be called again for one that
+    was in a group before: then it must change nothing. `alone`: one by itself, that may wait; else it is to be `hurried`."""
+
+    async def __call__(self, items: Sequence[_Item_contra], *, alone: bool) -> Sequence[_Result_co]: ...
 
 
 @dataclass(eq=False)
@@ -32,20 +54,28 @@ class _Place(Generic[Item, Result]):
 
     item: Item
     done: bool = False
+    failed: bool = False
     result: Result | None = None
-    error: BaseException | None = None
 
 
 class Together(Generic[Item, Result]):
-    """One for each kind of transaction in a process. `carry` carries a group through, commit included, and returns what came of
-    each in their order; it may be called again for one that was in a group before: then it must change nothing."""
+    """One for each kind of transaction in a process."""
 
-    def __init__(self, carry: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, at_most: int) -> None:
+    def __init__(
+        self,
+        carry: Carry[Item, Result],
+        *,
+        at_most: int,
+        expected: Callable[[], int] | None = None,
+    ) -> None:
+        """`expected`, where that is known: how many wait here or are on their way."""
         self._carry = carry
+        self._expected = expected
         self._at_most = at_most
         self._waiting: list[_Place[Item, Result]] = []
         #: First come, first served; whoever gets in carries all who wait.
         self._one = asyncio.Lock()
+        self._had_company = False
 
     async def __call__(self, item: Item) -> Result:
         """What came of it, once it is committed. Raises what carrying it through raised."""
@@ -53,38 +83,45 @@ class Together(Generic[Item, Result]):
         self._waiting.append(mine)
         try:
             async with self._one:
-                if not mine.done:
-                    await asyncio.sleep(0)  # whatever the network has brought in the same moment comes along
+                while not mine.done:
+                    await self._await_company()
                     await self._carry_waiting()
         finally:
             if mine in self._waiting:  # ours was cancelled before its turn
                 self._waiting.remove(mine)
-        if isinstance(mine.error, AloneError):
-            return (await self._carry([item]))[0]
-        if mine.error is not None:
-            raise mine.error
-        return mine.result  # type: ignore[return-value]  # done without an error: there is one
+        if mine.failed:
+            return (await self._carry([item], alone=True))[0]
+        return mine.result  # type: ignore[return-value]  # done and not failed: there is one
+
+    async def _await_company(self) -> None:
+        """Whatever the network has brought in the same moment comes along anyway."""
+        if self._expected is None:
+            await asyncio.sleep(_COMPANY if self._had_company else 0)
+            return
+        await asyncio.sleep(0)
+        end = monotonic() + _ON_THEIR_WAY
+        while len(self._waiting) < min(self._expected(), self._at_most) and monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
 
     async def _carry_waiting(self) -> None:
         group, self._waiting = self._waiting[: self._at_most], self._waiting[self._at_most :]
+        self._had_company = len(group) > 1
         try:
             # The transaction is nobody's command: it carries several.
             with commands.acting_for(None):
-                async with asyncio.timeout(_PATIENCE):
-                    results = await self._carry([each.item for each in group])
-        except Exception as error:  # whatever it is: each of them finds out by itself
-            self._break_up(group, error)
-        except asyncio.CancelledError:
-            self._break_up(group, AloneError())
-            raise
-        else:
+                results = await self._carry([each.item for each in group], alone=False)
             for each, result in zip(group, results, strict=True):
-                each.done, each.result = True, result
+                each.result = result
+        except Exception as error:  # whatever it is: each of them finds out by itself
+            log.failure("a group goes one by one", error, level="info", count=len(group))
+            self._break_up(group)
+        except asyncio.CancelledError:
+            self._break_up(group)
+            raise
+        for each in group:
+            each.done = True
 
     @staticmethod
-    def _break_up(group: Sequence[_Place[Item, Result]], error: Exception) -> None:
-        together = len(group) > 1 or isinstance(error, TimeoutError | AloneError)
-        if together:
-            log.debug("a group goes one by one", count=len(group))
+    def _break_up(group: Sequence[_Place[Item, Result]]) -> None:
         for each in group:
-            each.done, each.error = True, AloneError() if together else error
+            each.done = each.failed = True

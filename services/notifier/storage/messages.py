@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, and_, any_, bindparam, func, select, tuple_, update
+from sqlalchemy import and_, any_, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifier.domain.message import MAY_HAVE_LEFT, MessageDraft, MessageKind, MessageState, may_move
-from services.notifier.storage import SERVICE
 from services.notifier.storage.tables import attempt, message
-from shared.db import typed_sql
 from shared.events.base import stable_id
 from shared.messaging.unit import Unit
 
@@ -75,17 +73,6 @@ _ONE_LOCKED = _ONE.with_for_update()
 _AS_READ = (message.c.id == bindparam("wanted"), message.c.state == bindparam("was"), message.c.epoch == bindparam("was_epoch"))
 _MOVE = update(message).where(*_AS_READ).values(epoch=message.c.epoch + 1).returning(*COLUMNS)
 _POSTPONE = update(message).where(*_AS_READ)
-_BEGIN = typed_sql(
-    SERVICE,
-    "UPDATE ~message AS m SET state = 'attempting', waits_for = NULL, epoch = m.epoch + 1, changed_at = :now"
-    " FROM unnest(:ids, :epochs) AS v(id, epoch)"
-    " WHERE m.id = v.id AND m.state = 'queued' AND m.epoch = v.epoch RETURNING m.id",
-    binds=(
-        ("now", DateTime(timezone=True)),
-        ("ids", ARRAY(message.c.id.type)),
-        ("epochs", ARRAY(message.c.epoch.type)),
-    ),
-)
 _LOCK_KEYS = (
     select(message.c.contact_id, message.c.patient_id)
     .join(attempt, attempt.c.message_id == message.c.id)
@@ -100,7 +87,8 @@ _LAST_OF_KINDS = (
     )
     .group_by(message.c.contact_id, message.c.kind)
 )
-_CARRIED_WITH = select(*COLUMNS).where(message.c.carried_by == bindparam("carrier")).order_by(message.c.id)
+_CARRIER = bindparam("carriers", type_=ARRAY(message.c.id.type))
+_CARRIED_WITH = select(*COLUMNS).where(message.c.carried_by == any_(_CARRIER)).order_by(message.c.id)
 
 
 def message_of(row: Sequence[Any]) -> Message:
@@ -199,20 +187,6 @@ async def move(unit: Unit, known: Message, to: MessageState, **values: Any) -> M
     return None if row is None else message_of(row)
 
 
-async def begin(unit: Unit, known: Collection[Message]) -> dict[UUID, Message]:
-    """Moves queued texts to `attempting`, each from the epoch in which it was read; by id, those that nobody else was quicker
-    with."""
-    if not known:
-        return {}
-    values = {"ids": [each.id for each in known], "epochs": [each.epoch for each in known], "now": unit.now}
-    moved = frozenset((await unit.conn.execute(_BEGIN, values)).scalars())
-    return {
-        each.id: replace(each, state="attempting", epoch=each.epoch + 1, waits_for=None, changed_at=unit.now)
-        for each in known
-        if each.id in moved
-    }
-
-
 async def postpone(unit: Unit, known: Message, until: datetime, waits_for: str, **values: Any) -> None:
     """A queued text waits: for the window, the cap, a digest, the plan's next version, or a retry."""
     as_read = {"wanted": known.id, "was": "queued", "was_epoch": known.epoch}
@@ -236,10 +210,13 @@ async def release_waiting_for_plan(unit: Unit, patient_id: UUID, version: int) -
     return int(found.rowcount)
 
 
-async def carried_with(unit: Unit, carrier: UUID) -> Sequence[Message]:
-    """The alerts that a digest goes for."""
-    rows = await unit.conn.execute(_CARRIED_WITH, {"carrier": carrier})
-    return [message_of(row) for row in rows]
+async def carried_with(unit: Unit, carriers: Collection[UUID]) -> Mapping[UUID, Sequence[Message]]:
+    """The alerts that digests go for, in id order; who carries none is absent."""
+    found: dict[UUID, list[Message]] = {}
+    for each in map(message_of, await unit.conn.execute(_CARRIED_WITH, {"carriers": list(carriers)})):
+        if each.carried_by is not None:
+            found.setdefault(each.carried_by, []).append(each)
+    return found
 
 
 async def attempting(unit: Unit, contact_ids: Collection[UUID]) -> int:

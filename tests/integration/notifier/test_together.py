@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -110,7 +111,10 @@ async def test_a_group_ends_as_one_by_one(bench: Bench) -> None:
     assert await together.rows() == await apart.rows()
     texts, tries, kept, asked, said, alarms = await together.rows()
     assert [row[1] for row in texts] == ["delivered", "delivered", "failed", "delivered"]
-    assert [row[0] for row in tries] == ["taken"] * 4
+    assert [row[4] for row in texts] == [3, 2, 2, 3], "one for the attempt, and one for each move"
+    assert {row[6:] for row in texts[:3]} == {(bench.now, bench.now, True)}
+    assert {row[:4] for row in tries} == {("taken", "callback", None, 0)}
+    assert [row[-1] for row in tries] == ["0", "1", "2", "3"]
     assert len(kept) == 9, "a repetition is kept once"
     assert [each is not None for each in asked] == [True, True, True, False], "an alert asks nothing"
     sent, delivered, undelivered = "message-sent.v1", "message-delivered.v1", "message-undelivered.v1"
@@ -123,11 +127,11 @@ async def test_answers_that_come_together_end_as_one_by_one(bench: Bench) -> Non
     for way, size in ((apart, 1), (together, 4)):
         answers = [(letter, way.told(nth, "queued", by="answer")) for nth, letter in enumerate(way.letters)]
         for begin in range(0, 4, size):
-            await bench.sender._accepted(answers[begin : begin + size])
+            await bench.sender._accepted(answers[begin : begin + size], alone=size == 1)
     assert await together.rows() == await apart.rows()
     texts, tries, _, asked, said, _ = await together.rows()
-    assert {row[1] for row in texts} == {"accepted"}
-    assert {(row[0], row[1], row[2] is not None) for row in tries} == {("taken", "answer", True)}
+    assert {(row[1], row[4]) for row in texts} == {("accepted", 2)}
+    assert {row[:4] for row in tries} == {("taken", "answer", bench.now + timedelta(minutes=10), 0)}
     assert [each is not None for each in asked] == [True, True, True, False]
     assert said == [["message-sent.v1"]] * 4
 

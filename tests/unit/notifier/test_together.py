@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -14,12 +14,12 @@ from services.notifier.together import Together
 class Carrier:
     """Carries numbers: a group stands still until it is let go, and one with a negative number in it fails."""
 
-    def __init__(self, *, at_most: int = 10) -> None:
+    def __init__(self, *, at_most: int = 10, expected: Callable[[], int] | None = None) -> None:
         self.groups: list[list[int]] = []
         self.open = asyncio.Event()
-        self.together = Together(self.carry, at_most=at_most)
+        self.together = Together(self.carry, at_most=at_most, expected=expected)
 
-    async def carry(self, items: Sequence[int]) -> list[int]:
+    async def carry(self, items: Sequence[int], *, alone: bool) -> list[int]:
         self.groups.append(list(items))
         await self.open.wait()
         if any(item < 0 for item in items):
@@ -59,6 +59,35 @@ async def test_nobody_waits_for_company_and_what_comes_at_once_goes_at_once() ->
     assert carrier.groups == [[1], [2, 3]]
 
 
+async def test_after_a_group_with_company_the_next_is_awaited_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_COMPANY", 0.05)
+    carrier = Carrier()
+    carrier.open.set()
+    await asyncio.gather(*carrier.begin(1, 2))
+    third = carrier.begin(3)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert carrier.groups == [[1, 2]]
+    assert await asyncio.gather(*third, *carrier.begin(4, 5)) == [30, 40, 50]
+    assert await carrier.together(6) == 60
+    assert carrier.groups == [[1, 2], [3, 4, 5], [6]]
+    monkeypatch.setattr(together, "_COMPANY", 3600.0)
+    assert await carrier.together(7) == 70, "one that came alone makes nobody wait"
+
+
+async def test_what_is_on_its_way_is_awaited_a_moment_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_ON_THEIR_WAY", 3600.0)
+    carrier = Carrier(expected=lambda: 3)
+    carrier.open.set()
+    first = carrier.begin(1, 2)
+    await asyncio.sleep(0.01)
+    assert carrier.groups == []
+    assert await asyncio.gather(*first, *carrier.begin(3)) == [10, 20, 30]
+    monkeypatch.setattr(together, "_ON_THEIR_WAY", 0.01)
+    assert await carrier.together(4) == 40, "the others do not come"
+    assert carrier.groups == [[1, 2, 3], [4]]
+
+
 async def test_a_group_is_no_larger_than_it_may_be() -> None:
     carrier = Carrier(at_most=2)
     carrier.open.set()
@@ -76,24 +105,25 @@ async def test_one_that_fails_does_not_fail_the_others() -> None:
     assert sorted(carrier.groups[1:]) == [[-2], [1], [3]]
 
 
-async def test_one_alone_that_fails_is_not_tried_again() -> None:
+async def test_one_that_fails_is_tried_by_itself_once() -> None:
     carrier = Carrier()
     carrier.open.set()
     with pytest.raises(ValueError, match="negative"):
         await carrier.together(-1)
-    assert carrier.groups == [[-1]]
+    assert carrier.groups == [[-1], [-1]]
 
 
-async def test_a_group_that_stands_still_is_broken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody holds one patient's lock: the others do not wait for that."""
-    monkeypatch.setattr(together, "_PATIENCE", 0.05)
-    groups: list[list[int]] = []
-    never = asyncio.Event()
+async def test_nobody_waits_for_whom_only_one_waits() -> None:
+    """Somebody holds one patient's lock: a group does not wait for it, only that patient's own does."""
+    tries: list[tuple[list[int], bool]] = []
+    held = asyncio.Event()
 
-    async def carry(items: Sequence[int]) -> list[int]:
-        groups.append(list(items))
+    async def carry(items: Sequence[int], *, alone: bool) -> list[int]:
+        tries.append((list(items), alone))
         if 1 in items:
-            await never.wait()
+            if not alone:
+                raise TimeoutError
+            await held.wait()
         return list(items)
 
     all_together = Together(carry, at_most=10)
@@ -101,9 +131,10 @@ async def test_a_group_that_stands_still_is_broken_up(monkeypatch: pytest.Monkey
     async with asyncio.timeout(5):
         assert await asyncio.gather(*tasks[1:]) == [2, 3]
         assert await all_together(4) == 4, "nor does who comes later"
-    assert not tasks[0].done()
-    tasks[0].cancel()
-    assert groups[0] == [1, 2, 3]
+        assert not tasks[0].done()
+        held.set()
+        assert await tasks[0] == 1
+    assert tries == [([1, 2, 3], False), ([1], True), ([2], True), ([3], True), ([4], False)]
 
 
 async def _call(all_together: Together[int, int], item: int) -> int:
