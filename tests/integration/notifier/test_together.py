@@ -94,6 +94,7 @@ def story(way: Way) -> list[Told]:
         way.told(0, "delivered"),
         way.told(0, "sent"),
         way.told(1, "sent"),
+        way.told(3, "sent", sid=1),  # another's, too, but a repetition: it was said of this SID before
         way.told(2, "sending", sid=1),  # another attempt's SID, attached in this very group
         way.told(3, "undelivered", code=30003),
         way.told(2, "failed"),
@@ -107,7 +108,7 @@ async def test_a_group_ends_as_one_by_one(bench: Bench) -> None:
     apart, together = await under_way(bench, 1), await under_way(bench, 2)
     single = [(await keep(bench, [each]))[0] for each in story(apart)]
     group = await keep(bench, story(together))
-    assert single == group == [True] * 10 + [False]
+    assert single == group == [True] * 11 + [False]
     assert await together.rows() == await apart.rows()
     texts, tries, kept, asked, said, alarms = await together.rows()
     assert [row[1] for row in texts] == ["delivered", "delivered", "failed", "delivered"]
@@ -199,7 +200,7 @@ async def test_one_patient_who_is_locked_holds_up_nobody_else(bench: Bench, monk
 
         monkeypatch.setattr(bench.provider, "send", held)
         await bench.sender.run(bench.now)
-        await until(lambda: only_one_attempting(bench, doses), "four of five are recorded", 10)
+        await until(lambda: only_one_attempting(bench, doses), "four of five are recorded long before the lock is let go", 5)
         assert (await bench.dose_message(doses[0])).state == "attempting"
     await bench.send()
     assert {(await bench.dose_message(dose)).state for dose in doses} <= {"accepted", "sent", "delivered"}
