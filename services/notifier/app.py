@@ -28,14 +28,13 @@ HANDLERS: Handlers = {**plans.HANDLERS, **due.HANDLERS, **adherence.HANDLERS, **
 
 
 def router(runtime: Runtime) -> APIRouter:
-    """Every route of the notifier; the provider's need a signature, all others a key. The provider's come first: routes are
-    tried in their order, and two statuses of every text are asked for there."""
+    """Every route of the notifier; the provider's need a signature, all others a key."""
     webhooks = Webhooks.from_settings(runtime.settings)
-    routes = APIRouter()
     own = (messages, switch, contacts, bulk, clinic)
-    for part in (*(each.router(runtime, webhooks) for each in (callbacks, inbound)), *(each.router(runtime) for each in own)):
-        routes.include_router(part)
-    return routes
+    # The provider's first: a request is matched against one route after another, and most requests are statuses. In one level:
+    # FastAPI counts the routes of every router that is included anew with every request.
+    parts = (*(each.router(runtime, webhooks) for each in (callbacks, inbound)), *(each.router(runtime) for each in own))
+    return APIRouter(routes=[route for part in parts for route in part.routes])
 
 
 def passes(runtime: Runtime) -> Sequence[Pass]:

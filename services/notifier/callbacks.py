@@ -8,24 +8,41 @@ any order: see `domain.message.after_status`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import DateTime, Integer, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
 from starlette.datastructures import FormData
 
 from services.notifier import fate
 from services.notifier.domain.outcome import SID
-from services.notifier.storage import attempts, messages
-from services.notifier.storage.tables import status_callback
+from services.notifier.fate import Told
+from services.notifier.storage import SERVICE, fates, messages
+from services.notifier.storage.fates import Pair
+from services.notifier.together import Together, hurried
 from services.notifier.webhook import Refused, Webhooks
+from shared.db import typed_sql
 from shared.defaults import default
 from shared.messaging.unit import Unit
 from shared.runtime import Runtime
 
 _WITHIN: timedelta = default("notifier", "callback_within")
-_KEEP = insert(status_callback).on_conflict_do_nothing().returning(status_callback.c.sid)
+_GROUP: int = default("notifier", "group_at_most")
+_KEEP = typed_sql(
+    SERVICE,
+    "INSERT INTO ~status_callback (attempt_id, clinic_id, sid, status, error_code, received_at)"
+    " SELECT *, :now FROM unnest(:attempts, :clinics, :sids, :statuses, :codes)"
+    " ON CONFLICT DO NOTHING RETURNING sid, status, error_code",
+    binds=(
+        ("now", DateTime(timezone=True)),
+        *((name, ARRAY(Uuid())) for name in ("attempts", "clinics")),
+        *((name, ARRAY(Text())) for name in ("sids", "statuses")),
+        ("codes", ARRAY(Integer())),
+    ),
+)
 
 
 class Callback:
@@ -40,32 +57,57 @@ class Callback:
         self.error_code = int(code) if code.isascii() and code.isdigit() and len(code) <= 6 else None
 
 
-async def keep(unit: Unit, attempt_id: UUID, callback: Callback) -> bool:
-    """Puts the status down and lets it act. False where there is no such attempt; a repetition changes nothing."""
-    await unit.lock(*await messages.lock_keys_of(unit, attempt_id))
-    known = await attempts.get(unit, attempt_id)
-    if known is None:
-        return False
-    values = {"attempt_id": attempt_id, "clinic_id": known.clinic_id, "sid": callback.sid, "status": callback.status}
-    values |= {"error_code": callback.error_code or 0, "received_at": unit.now}
-    new = await unit.conn.execute(_KEEP, values)
-    if new.scalar_one_or_none() is not None:
-        await fate.provider_has(
-            unit, attempt_id, callback.sid, callback.status, learnt_from="callback", error_code=callback.error_code
-        )
-    return True
+async def keep(unit: Unit, said: Sequence[Told]) -> list[bool]:
+    """Puts statuses down and lets them act, in this order. False for one of which there is no attempt; a repetition changes
+    nothing."""
+    ids = {each.attempt_id for each in said}
+    await unit.lock(*await messages.lock_keys_of(unit, *ids))
+    known = await fates.read(unit, ids)
+    new = await _put_down(unit, known, [each for each in said if each.attempt_id in known])
+    await fate.heed(unit, known, new)
+    return [each.attempt_id in known for each in said]
+
+
+async def _put_down(unit: Unit, known: Mapping[UUID, Pair], said: Sequence[Told]) -> list[Told]:
+    """Those that had not been said before."""
+    first = {_key(each): each for each in reversed(said)}
+    if not first:
+        return []
+    rows = [first[key] for key in sorted(first)]  # in one order, so that two that put the same down wait for each other in turn
+    values = {
+        "attempts": [each.attempt_id for each in rows],
+        "clinics": [known[each.attempt_id].attempt.clinic_id for each in rows],
+        "sids": [each.sid for each in rows],
+        "statuses": [each.status for each in rows],
+        "codes": [each.error_code or 0 for each in rows],
+    }
+    new = {tuple(row) for row in await unit.conn.execute(_KEEP, {"now": unit.now, **values})}
+    return [each for each in said if _key(each) in new and first[_key(each)] is each]
+
+
+def _key(said: Told) -> tuple[str, str, int]:
+    return said.sid, said.status, said.error_code or 0
 
 
 def router(runtime: Runtime, webhooks: Webhooks) -> APIRouter:
     routes = APIRouter(tags=["twilio"])
+
+    async def carry(items: Sequence[Told], *, alone: bool) -> list[bool]:
+        async with runtime.unit() as unit:
+            if not alone:
+                await hurried(unit)
+            return await keep(unit, items)
+
+    together = Together(carry, at_most=_GROUP)
 
     @routes.post("/twilio/status/{attempt_id}", summary="Status callback of the provider (signed)", status_code=200)
     async def status(attempt_id: UUID, request: Request) -> Response:
         try:
             async with asyncio.timeout(_WITHIN.total_seconds()):
                 callback = Callback(await webhooks.form(request))
-                async with runtime.unit() as unit:
-                    known = await keep(unit, attempt_id, callback)
+                said = Told(attempt_id, callback.sid, callback.status, "callback", callback.error_code)
+                # One with a code may concern number, consent or channel: a matter of its own.
+                known = await together(said) if said.error_code is None else (await carry([said], alone=True))[0]
         except Refused as refusal:
             return Response(status_code=refusal.status_code)
         except TimeoutError:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.storage import clinics
@@ -19,11 +19,18 @@ from shared.messaging.unit import Unit
 from shared.ops import ops_say
 
 _PROBE: timedelta = default("notifier", "channel_probe")
+_PROBE_AT = select(channel_incident.c.probe_at).where(channel_incident.c.cleared_at.is_(None))
+_CLEAR = (
+    update(channel_incident)
+    .where(channel_incident.c.cleared_at.is_(None))
+    .values(cleared_at=bindparam("now"))
+    .returning(channel_incident.c.id, channel_incident.c.clinic_id, channel_incident.c.reason)
+)
 
 
 async def probe_at(unit: Unit) -> datetime | None:
     """None while the channel is well; else the instant from which one text may try (the circuit is half open)."""
-    found = await unit.conn.execute(select(channel_incident.c.probe_at).where(channel_incident.c.cleared_at.is_(None)))
+    found = await unit.conn.execute(_PROBE_AT)
     at: datetime | None = found.scalar_one_or_none()
     return at
 
@@ -52,14 +59,7 @@ async def try_later(unit: Unit) -> None:
 
 async def works(unit: Unit) -> None:
     """The provider has taken a text: an open incident is over."""
-    row = (
-        await unit.conn.execute(
-            update(channel_incident)
-            .where(channel_incident.c.cleared_at.is_(None))
-            .values(cleared_at=unit.now)
-            .returning(channel_incident.c.id, channel_incident.c.clinic_id, channel_incident.c.reason)
-        )
-    ).one_or_none()
+    row = (await unit.conn.execute(_CLEAR, {"now": unit.now})).one_or_none()
     if row is not None:
         await _say(unit, row.clinic_id, row.id, row.reason, opened=False)
         await ops_say(unit, "channel-well", {"reason": row.reason}, dedup=f"channel-well/{row.id}")

@@ -6,6 +6,8 @@ text together. Whoever comes second changes nothing, so the order in which the f
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,8 +15,10 @@ from services.notifier import said
 from services.notifier.channel import failed
 from services.notifier.domain.message import FINISHED, RANK, after_status
 from services.notifier.domain.outcome import CHANNEL_CODES, CONFIGURATION_CODES, NUMBER_CODES, OPTED_OUT_CODE
-from services.notifier.storage import attempts, contacts, conversations, messages
+from services.notifier.said import Carried
+from services.notifier.storage import attempts, contacts, conversations, fates, messages
 from services.notifier.storage.attempts import Attempt
+from services.notifier.storage.fates import Pair
 from services.notifier.storage.messages import Message
 from shared.defaults import default
 from shared.events.messages import WithheldReason
@@ -26,77 +30,98 @@ _LOOKS: tuple[timedelta, ...] = default("notifier", "reconcile_after")
 _GRACE: timedelta = default("notifier", "validity_grace")
 
 
+@dataclass(frozen=True)
+class Told:
+    """What somebody says of an attempt: the provider has it under `sid`, with Twilio's `status`. `learnt_from` is the answer, a
+    callback, a fetch or the list."""
+
+    attempt_id: UUID
+    sid: str
+    status: str
+    learnt_from: str
+    error_code: int | None = None
+
+
 async def _read(unit: Unit, attempt_id: UUID) -> tuple[Attempt, Message] | None:
-    known = await attempts.get(unit, attempt_id, lock=True)
-    text = None if known is None else await messages.one(unit, known.message_id, lock=True)
-    return None if known is None or text is None else (known, text)
+    known = (await fates.read(unit, [attempt_id])).get(attempt_id)
+    return None if known is None else known.read
 
 
-async def provider_has(
-    unit: Unit, attempt_id: UUID, sid: str, status: str, *, learnt_from: str, error_code: int | None = None
-) -> bool:
-    """The provider has it under `sid`, with Twilio's `status`. False where that SID cannot be this attempt's: ops hears."""
-    found = await _read(unit, attempt_id)
-    if found is None:
-        return False
-    known, text = found
-    if known.sid is None and not await _attach(unit, known, sid, learnt_from):
-        return False
-    if known.sid not in (None, sid):
+async def provider_has(unit: Unit, *told: Told) -> None:
+    """The provider has them."""
+    await heed(unit, await fates.read(unit, {each.attempt_id for each in told}), told)
+
+
+async def heed(unit: Unit, known: Mapping[UUID, Pair], told: Sequence[Told]) -> None:
+    """Each of what is told, in this order, about what `fates.read` has read in this transaction. Where a SID cannot be that
+    attempt's, nothing changes and ops hears."""
+    about = [(known[each.attempt_id], each) for each in told if each.attempt_id in known]
+    taken = set(await attempts.taken_sids(unit, {each.sid for pair, each in about if pair.attempt.sid is None}))
+    rising = [pair.text for pair, each in about if after_status(pair.text.state, each.status) != pair.text.state]
+    carried = await said.carried_by(unit, rising)
+    for pair, each in about:
+        await _heed_one(unit, pair, each, taken, carried)
+    await fates.write(unit, known.values())
+    newly_asked = [pair.text for pair in known.values() if pair.text.asked and not pair.read[1].asked]
+    await conversations.asked(unit, *newly_asked)
+
+
+async def _heed_one(unit: Unit, pair: Pair, told: Told, taken: set[str], carried: Carried) -> None:
+    attached = pair.attempt.sid is None
+    if attached and not await _attach(unit, pair, told, taken):
+        return
+    if pair.attempt.sid != told.sid:
         # One attempt, two messages: somebody sent it twice on its way. Never silently.
-        await ops_say(unit, "duplicate-sid", {"attempt": str(known.id)}, dedup=f"duplicate-sid/{known.id}")
+        attempt_id = pair.attempt.id
+        await ops_say(unit, "duplicate-sid", {"attempt": str(attempt_id)}, dedup=f"duplicate-sid/{attempt_id}")
+        return
+    _advance(unit, pair, told, carried)
+    _plan_look(unit, pair, attached=attached)
+    await _heed_code(unit, pair.text, told.error_code)
+
+
+async def _attach(unit: Unit, pair: Pair, told: Told, taken: set[str]) -> bool:
+    """Gives the attempt its one SID. A SID that is another attempt's, or an attempt that has ended otherwise, is refused."""
+    doubtful = pair.attempt.outcome in {"open", "unconfirmed", "given-up"}
+    if not doubtful or told.sid in taken:
+        attempt_id = pair.attempt.id
+        await ops_say(unit, "sid-without-attempt", {"attempt": str(attempt_id)}, dedup=f"sid-without-attempt/{attempt_id}")
         return False
-    moved = await _advance(unit, text, status)
-    await _say_status(unit, text, moved or text, error_code)
-    await _plan_look(unit, known, moved or text, attached=known.sid is None)
-    await _heed_code(unit, text, error_code)
+    pair.take(told.sid, told.learnt_from)
+    taken.add(told.sid)
     return True
 
 
-async def _attach(unit: Unit, known: Attempt, sid: str, learnt_from: str) -> bool:
-    """Gives the attempt its one SID. A SID that is another attempt's, or an attempt that has ended otherwise, is refused."""
-    doubtful = known.outcome in {"open", "unconfirmed", "given-up"}
-    if not doubtful or await attempts.taken_sids(unit, [sid]):
-        await ops_say(unit, "sid-without-attempt", {"attempt": str(known.id)}, dedup=f"sid-without-attempt/{known.id}")
-        return False
-    return await attempts.end(unit, known, "taken", sid=sid, sid_from=learnt_from, look_at=None)
-
-
-async def _advance(unit: Unit, text: Message, status: str) -> Message | None:
-    to = after_status(text.state, status)
-    if to == text.state:
-        return None
-    first = text.accepted_at is None
-    return await messages.move(unit, text, to, why=None, waits_for=None, **({"accepted_at": unit.now} if first else {}))
-
-
-async def _say_status(unit: Unit, before: Message, after: Message, error_code: int | None) -> None:
+def _advance(unit: Unit, pair: Pair, told: Told, carried: Carried) -> None:
     """Sent once, then each new ending once."""
-    if before.state not in RANK and after.state in RANK:
-        await said.sent(unit, after)
-        await _asked(unit, after)
-    if after.state == before.state:
+    before, to = pair.text.state, after_status(pair.text.state, told.status)
+    if to == before:
         return
-    if after.state == "delivered":
-        await said.delivered(unit, after)
-    elif after.state in {"undelivered", "failed"}:
-        await said.undelivered(unit, after, error_code)
+    pair.move(to, unit.now)
+    if before not in RANK:
+        said.sent(unit, pair.text, carried)
+        # The conversation learns what the person has in front of them, once. A text in doubt counted: it may be on the screen.
+        pair.ask()
+    if to == "delivered":
+        said.delivered(unit, pair.text, carried)
+    elif to in {"undelivered", "failed"}:
+        said.undelivered(unit, pair.text, carried, told.error_code)
+
+
+def _plan_look(unit: Unit, pair: Pair, *, attached: bool) -> None:
+    """A lost callback is normal: what is not finished is looked at after 10 min, 1 h, 11 h."""
+    if pair.text.state in FINISHED:
+        pair.look_at(None)
+    elif attached:
+        pair.look_at(unit.now + _POLLS[0])
 
 
 async def _asked(unit: Unit, text: Message) -> None:
-    """The conversation learns what the person has in front of them, once. A text in doubt counts: it may be on the screen."""
+    """As in `heed`, for a text in doubt."""
     if text.asked:
         return
     await messages.mark_asked(unit, text.id)
     await conversations.asked(unit, text)
-
-
-async def _plan_look(unit: Unit, known: Attempt, text: Message, *, attached: bool) -> None:
-    """A lost callback is normal: what is not finished is looked at after 10 min, 1 h, 11 h."""
-    if text.state in FINISHED:
-        await attempts.look_again(unit, known, None, looked=False)
-    elif attached:
-        await attempts.look_again(unit, known, unit.now + _POLLS[0], looked=False)
 
 
 async def _heed_code(unit: Unit, text: Message, code: int | None) -> None:

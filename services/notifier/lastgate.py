@@ -7,7 +7,7 @@ and no lock is held over HTTP (DESIGN.md rule 2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from services.notifier.domain.gate import Situation, Verdict, decide
 from services.notifier.domain.quiet import cap_resets, window_opens
 from services.notifier.domain.templates import NoTemplateError, Templates
 from services.notifier.situations import Group
-from services.notifier.storage import attempts, messages
+from services.notifier.storage import attempts, messages, turns
 from services.notifier.storage.attempts import Letter
 from services.notifier.storage.messages import Message
 from shared.defaults import default
@@ -28,6 +28,14 @@ from shared.ops import ops_say
 _VALIDITY_AT_MOST: timedelta = default("notifier", "validity_at_most")
 _DIGEST_AFTER = timedelta(hours=1)
 _NEVER_QUIET = ("00:00", "00:00")
+
+
+@dataclass(frozen=True)
+class _Passing:
+    """A text that may leave, `queued` still or put down as `attempting` already, and what it says."""
+
+    text: Message
+    body: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,23 @@ class Gate:
         """Decides on every text of the group; the letters that may leave once this transaction has committed. The caller holds
         the locks of everybody concerned and has read the texts under them."""
         group = await situations.read(unit, texts)
-        letters = [await self._one(unit, group, text) for text in texts]
-        return [letter for letter in letters if letter is not None]
+        passing = [await self._one(unit, group, text) for text in texts]
+        return await self._begin(unit, group, [each for each in passing if each is not None])
 
-    async def _one(self, unit: Unit, group: Group, text: Message) -> Letter | None:
+    async def _begin(self, unit: Unit, group: Group, passing: Sequence[_Passing]) -> list[Letter]:
+        """Puts down what may leave: all texts in one statement, their attempts in another."""
+        begun = await turns.begin(unit, [each.text for each in passing if each.text.state == "queued"])
+        drafts = []
+        for each in passing:
+            text = begun.get(each.text.id) if each.text.state == "queued" else each.text
+            if text is None:
+                continue
+            facts = group.facts[text.contact_id]
+            until = min(_useful_until(text, facts), unit.now + _VALIDITY_AT_MOST)
+            drafts.append(attempts.draft(unit, text, facts, each.body, owner=self.owner, valid_until=until))
+        return await attempts.begin(unit, drafts)
+
+    async def _one(self, unit: Unit, group: Group, text: Message) -> _Passing | None:
         situation = group.situation(text)
         verdict = decide(situation, group.limits(text))
         if verdict.action == "pass":
@@ -56,22 +77,21 @@ class Gate:
             await self._withhold(unit, text, verdict, situation)
         return None
 
-    async def _let_pass(self, unit: Unit, group: Group, text: Message) -> Letter | None:
-        facts = group.facts[text.contact_id]
+    async def _let_pass(self, unit: Unit, group: Group, text: Message) -> _Passing | None:
         try:
             body = await self._body(unit, group, text)
         except NoTemplateError:
             await _withhold(unit, text, "no-template")
             await ops_say(unit, "no-template", {"template": text.template}, dedup=f"no-template/{text.template}")
             return None
-        begun = await messages.move(unit, text, "attempting", waits_for=None)
-        if begun is None:
-            return None
+        if text.waits_for == "digest":
+            # At once: the next text of the group may be one that this one has just taken along, or would take this one along.
+            begun = await messages.move(unit, text, "attempting", waits_for=None)
+            if begun is None:
+                return None
+            text = begun
         group.passed(text)
-        useful = _useful_until(text, facts)
-        return await attempts.begin(
-            unit, begun, facts, body, owner=self.owner, valid_until=min(useful, unit.now + _VALIDITY_AT_MOST)
-        )
+        return _Passing(text, body)
 
     async def _body(self, unit: Unit, group: Group, text: Message) -> str:
         """Rendered now, from what is true now."""

@@ -112,7 +112,7 @@ class Reconciler:
             return
         await attempts.look_again(unit, known, fate.next_poll(known, text.accepted_at, unit.now))
         for each in seen:
-            await fate.provider_has(unit, known.id, each.sid, each.status, learnt_from="fetch", error_code=each.error_code)
+            await fate.provider_has(unit, fate.Told(known.id, each.sid, each.status, "fetch", each.error_code))
 
     async def _doubted(self, unit: Unit, known: Attempt, seen: Sequence[Seen]) -> None:
         """Attaches the one message that it must be; gives up where there are several or where none came in time."""
@@ -122,7 +122,7 @@ class Reconciler:
             await fate.given_up(unit, known.id, "ambiguous")
             return
         for each in free:
-            await fate.provider_has(unit, known.id, each.sid, each.status, learnt_from="list", error_code=each.error_code)
+            await fate.provider_has(unit, fate.Told(known.id, each.sid, each.status, "list", each.error_code))
             return
         again = fate.next_look(known, unit.now)
         if again is None:

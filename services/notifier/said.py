@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,36 +23,45 @@ from shared.events.messages import (
 from shared.logs import log
 from shared.messaging.unit import Unit
 
+#: By carrier, what digests carried.
+Carried = Mapping[UUID, Sequence[Message]]
 M = TypeVar("M", bound=MessageEvent)
 #: By fate and reason, what became of texts since this process started: what has been committed, so that nothing counts that was
 #: rolled back, and nothing twice that was then done again.
 counted: Counter[tuple[str, str]] = Counter()
 
 
-async def sent(unit: Unit, text: Message) -> None:
-    await _say(unit, text, MessageSentV1)
+async def carried_by(unit: Unit, texts: Collection[Message]) -> Carried:
+    """What these texts speak for beside themselves. Only an alert goes as a digest."""
+    alerts = [text.id for text in texts if text.kind == "alert"]
+    return await messages.carried_with(unit, alerts) if alerts else {}
 
 
-async def delivered(unit: Unit, text: Message) -> None:
-    await _say(unit, text, MessageDeliveredV1)
+def sent(unit: Unit, text: Message, carried: Carried) -> None:
+    _say(unit, text, carried, MessageSentV1)
 
 
-async def undelivered(unit: Unit, text: Message, error_code: int | None) -> None:
-    await _say(unit, text, MessageUndeliveredV1, error_code=error_code)
+def delivered(unit: Unit, text: Message, carried: Carried) -> None:
+    _say(unit, text, carried, MessageDeliveredV1)
+
+
+def undelivered(unit: Unit, text: Message, carried: Carried, error_code: int | None) -> None:
+    _say(unit, text, carried, MessageUndeliveredV1, error_code=error_code)
 
 
 async def unconfirmed(unit: Unit, text: Message, *, final: bool) -> None:
-    await _say(unit, text, MessageUnconfirmedV1, "final" if final else "", final=final)
+    carried = await carried_by(unit, [text])
+    _say(unit, text, carried, MessageUnconfirmedV1, "final" if final else "", final=final)
 
 
 async def withheld(unit: Unit, text: Message, why: WithheldReason) -> None:
     # A reissue can be withheld again: each time is a fact of its own.
-    await _say(unit, text, MessageWithheldV1, text.epoch, why=why)
+    _say(unit, text, await carried_by(unit, [text]), MessageWithheldV1, text.epoch, why=why)
 
 
-async def _say(unit: Unit, text: Message, model: type[M], nth: object = "", **values: Any) -> None:
+def _say(unit: Unit, text: Message, carried: Carried, model: type[M], nth: object = "", **values: Any) -> None:
     """The id is that of the fact, so that a repair of a half-recorded outcome says nothing twice."""
-    for each in (text, *await messages.carried_with(unit, text.id)):
+    for each in (text, *carried.get(text.id, ())):
         event = model(
             clinic_id=each.clinic_id,
             patient_id=each.patient_id,

@@ -18,6 +18,7 @@ from services.notifier.domain.templates import Templates
 from services.notifier.lastgate import Gate
 from services.notifier.storage import attempts, messages, turns
 from services.notifier.storage.attempts import Letter
+from services.notifier.together import Together, hurried
 from services.notifier.twilio_client import Provider
 from shared import tracing
 from shared.defaults import default
@@ -47,6 +48,7 @@ class Sender:
         self._others = 0
         self._looked_for_orphans = 0.0
         self._unreached = 0
+        self._answers = Together(self._accepted, at_most=_CONNECTIONS, expected=lambda: len(self._tasks))
 
     def in_flight(self) -> int:
         return len(self._tasks) + self._others
@@ -54,12 +56,10 @@ class Sender:
     async def next_due(self) -> datetime | None:
         """The next text's turn; while the channel is down, its next try or the end of a text's usefulness."""
         async with self._runtime.reading() as unit:
-            probe = await channel.probe_at(unit)
-            if probe is None:
-                return await turns.next_due(unit, channel_open=True)
-            queued = await turns.next_due(unit, channel_open=True)
-            useless = await turns.next_due(unit, channel_open=False)
-        return None if queued is None or useless is None else min(max(queued, probe), useless)
+            queued, useless, probe = await turns.next_due(unit)
+        if probe is None or queued is None or useless is None:
+            return queued
+        return min(max(queued, probe), useless)
 
     async def run(self, now: datetime) -> int:
         """One group through the gate, its letters on their way. Returns how many texts were decided."""
@@ -109,17 +109,32 @@ class Sender:
             outcome = await self._provider.send(letter, committed_at=committed_at)
             span.set(outcome=outcome.kind)
         try:
-            async with self._runtime.unit() as unit:
-                await unit.lock(*letter.lock_keys)
-                await self._record(unit, letter, outcome)
+            await self._learn(letter, outcome)
         except Exception as error:  # a database that is down must not end the sender; the lease decides
             self._runtime.log.failure("outcome not recorded", error, name=self.name)
 
-    async def _record(self, unit: Unit, letter: Letter, outcome: Outcome) -> None:
-        """What each outcome proves (reliability.md 2.2), and nothing beyond it."""
+    async def _learn(self, letter: Letter, outcome: Outcome) -> None:
         if outcome.kind == "accepted" and outcome.sid is not None:
-            await fate.provider_has(unit, letter.attempt_id, outcome.sid, outcome.status, learnt_from="answer")
-        elif outcome.kind == "rejected":
+            await self._answers((letter, fate.Told(letter.attempt_id, outcome.sid, outcome.status, "answer")))
+            return
+        async with self._runtime.unit() as unit:
+            await unit.lock(*letter.lock_keys)
+            await self._record(unit, letter, outcome)
+
+    async def _accepted(self, items: Sequence[tuple[Letter, fate.Told]], *, alone: bool) -> Sequence[None]:
+        """The provider has taken these, and so all is well. Several that come at a time are one transaction."""
+        async with self._runtime.unit() as unit:
+            if not alone:
+                await hurried(unit)
+            await unit.lock(*{key for letter, _ in items for key in letter.lock_keys})
+            await fate.provider_has(unit, *(told for _, told in items))
+            await channel.works(unit)
+        self._unreached = 0
+        return [None] * len(items)
+
+    async def _record(self, unit: Unit, letter: Letter, outcome: Outcome) -> None:
+        """What each outcome but acceptance proves (reliability.md 2.2), and nothing beyond it."""
+        if outcome.kind == "rejected":
             await fate.refused(unit, letter.attempt_id, outcome.code)
         elif outcome.kind == "not-begun":
             await fate.nothing_left(unit, letter.attempt_id, "not-begun", unit.now)
@@ -143,7 +158,7 @@ class Sender:
             await channel.failed(unit, letter.clinic_id, "account-refused", outcome.code)
         elif self._unreached >= _FAILURES:
             await channel.failed(unit, letter.clinic_id, "unreachable")
-        elif outcome.kind in {"accepted", "rejected"}:
+        elif outcome.kind == "rejected":
             await channel.works(unit)
         else:
             await channel.try_later(unit)
@@ -153,11 +168,12 @@ class Sender:
         if monotonic() - self._looked_for_orphans < _ORPHANS_EVERY and not self._others:
             return 0
         self._looked_for_orphans = monotonic()
-        async with self._runtime.unit() as unit:
-            orphans = [each for each in await attempts.orphans(unit) if each.id not in self._tasks]
-            self._others = len((await attempts.open_ids(unit)) - self._tasks.keys())
+        async with self._runtime.reading() as unit:
+            others = {one: died for one, died in (await attempts.open_ids(unit)).items() if one not in self._tasks}
+        self._others = len(others)
+        orphans = [one for one, died in others.items() if died]
         for orphan in orphans:
-            await self._in_doubt(orphan.id)
+            await self._in_doubt(orphan)
         return len(orphans)
 
     async def _in_doubt(self, attempt_id: UUID) -> None:

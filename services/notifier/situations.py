@@ -1,4 +1,4 @@
-"""Reads, under the locks, all that the gate must know of a group of texts: one query a question, not one a text."""
+"""Reads, under the locks, all that the gate must know of a group of texts: never a query a text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from services.notifier import channel, switch
+from services.notifier import switch
 from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.gate import Limits, Situation, Switch
 from services.notifier.domain.message import MessageKind
 from services.notifier.domain.quiet import day_bounds, is_quiet, is_zone
-from services.notifier.storage import alerts, attempts, contacts, messages, plans, strangers
+from services.notifier.storage import attempts, contacts, messages, plans, strangers, surroundings
 from services.notifier.storage.messages import WITHDRAWN, Message
 from services.notifier.storage.plans import PlanState
 from shared.defaults import default
@@ -25,7 +25,7 @@ COUNTED: frozenset[MessageKind] = frozenset(
 )
 #: What the fuse counts (decision 0130): no lesson, lab or question may keep a dose from being asked about.
 DOSES: frozenset[MessageKind] = frozenset({"dose"})
-ONCE: tuple[MessageKind, ...] = ("help", "opt-out-confirmation", "verification", "welcome")
+ONCE: frozenset[MessageKind] = frozenset({"help", "opt-out-confirmation", "verification", "welcome"})
 _TWO_DAYS = timedelta(hours=50)
 _HOUR = timedelta(hours=1)
 
@@ -161,18 +161,22 @@ async def read(unit: Unit, texts: Sequence[Message]) -> Group:
     """Everything about these texts, as committed now: the caller holds the locks of all of them."""
     people = {text.contact_id for text in texts}
     patients = {text.patient_id for text in texts if text.patient_id is not None}
+    clinics = {text.clinic_id for text in texts}
+    alerts = {text.alert_id for text in texts if text.alert_id is not None}
+    around = await surroundings.read(unit, patients=patients, alerts=alerts, clinics=clinics | {switch.EVERY_CLINIC})
+    asked = await plans.with_holds(unit, patients)
     recent: dict[UUID, list[tuple[MessageKind, datetime]]] = {}
     for contact, kind, at in await attempts.recent(unit, people, unit.now - _TWO_DAYS):
         recent.setdefault(contact, []).append((kind, at))
     return Group(
         now=unit.now,
         facts=await contacts.gate_facts(unit, sorted(people)) | await strangers.gate_facts(unit, texts),
-        plans=await plans.states(unit, patients),
-        held=await plans.held(unit, patients),
-        switches=await switch.states(unit, {text.clinic_id for text in texts}),
-        parked=frozenset([patient for patient in patients if await unit.is_parked(patient)]),
-        once=await messages.last_of_kinds(unit, people, ONCE),
-        over=await alerts.over(unit, {text.alert_id for text in texts if text.alert_id is not None}),
-        channel_open=await channel.probe_at(unit) is None,
+        plans={patient: plan for patient, (plan, _) in asked.items() if plan is not None},
+        held={patient: held for patient, (_, held) in asked.items() if held},
+        switches=switch.of_each(clinics, around.switches),
+        parked=around.parked,
+        once=await messages.last_of_kinds(unit, people, {text.kind for text in texts} & ONCE),
+        over=around.over,
+        channel_open=around.probe_at is None,
         recent=recent,
     )

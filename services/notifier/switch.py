@@ -34,7 +34,11 @@ async def states(unit: Unit, of: Collection[UUID]) -> Mapping[UUID, Switch]:
     rows = await unit.conn.execute(
         select(switch_table.c.clinic_id, switch_table.c.state).where(switch_table.c.clinic_id.in_({*of, EVERY_CLINIC}))
     )
-    own: Mapping[UUID, Switch] = {row.clinic_id: row.state for row in rows}
+    return of_each(of, {row.clinic_id: row.state for row in rows})
+
+
+def of_each(of: Collection[UUID], own: Mapping[UUID, Switch]) -> Mapping[UUID, Switch]:
+    """As `states`, from the rows of these clinics and of EVERY_CLINIC."""
     return {clinic_id: strongest(own.get(clinic_id, "on"), own.get(EVERY_CLINIC, "on")) for clinic_id in of}
 
 

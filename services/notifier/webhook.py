@@ -85,7 +85,9 @@ class Webhooks:
 
     @staticmethod
     def _matches(validator: RequestValidator, address: str, form: FormData, given: str) -> bool:
-        """The provider signs some addresses with their port and some without (see the SDK); compared in constant time."""
+        """The provider signs some addresses with their port and some without (see the SDK), mostly as they were told to it: the
+        other way is only tried where that does not match. Compared in constant time."""
         parts = urlparse(address)
-        expected = [validator.compute_signature(each, form) for each in (add_port(parts), remove_port(parts))]
+        ways = (remove_port, add_port) if parts.port is None else (add_port, remove_port)
+        expected = (validator.compute_signature(way(parts), form) for way in ways)
         return bool(given) and any(hmac.compare_digest(each.encode(), given.encode("utf-8", "replace")) for each in expected)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from uuid import UUID
-
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notifier.storage.tables import open_alert
 from shared.events.adherence import AlertEvent
 from shared.messaging.unit import Unit
 
+#: Whose alert it is never changes.
+_FIXED = frozenset({"alert_id", "clinic_id", "patient_id"})
+_NEW = insert(open_alert)
+_KEEP = _NEW.on_conflict_do_update(
+    index_elements=["alert_id"],
+    set_={column.name: _NEW.excluded[column.name] for column in open_alert.c if column.name not in _FIXED},
+    where=open_alert.c.alert_version < _NEW.excluded.alert_version,
+).returning(open_alert.c.alert_id)
+
 
 async def keep(unit: Unit, event: AlertEvent) -> bool:
     """Keeps the snapshot where it is newer than what is kept; whether it was."""
     alert = event.alert
     values = {
+        "alert_id": alert.alert_id,
+        "clinic_id": event.clinic_id,
+        "patient_id": event.patient_id,
         "alert_version": event.alert_version,
         "code": alert.code,
         "kind": alert.kind,
@@ -28,17 +36,4 @@ async def keep(unit: Unit, event: AlertEvent) -> bool:
         "raised_at": alert.raised_at,
         "no_text_possible": alert.no_text_possible,
     }
-    statement = insert(open_alert).values(
-        alert_id=alert.alert_id, clinic_id=event.clinic_id, patient_id=event.patient_id, **values
-    )
-    newer = open_alert.c.alert_version < statement.excluded.alert_version
-    upsert = statement.on_conflict_do_update(index_elements=["alert_id"], set_=values, where=newer)
-    return (await unit.conn.execute(upsert.returning(open_alert.c.alert_id))).one_or_none() is not None
-
-
-async def over(unit: Unit, alert_ids: Collection[UUID]) -> frozenset[UUID]:
-    """Which of these alerts are acknowledged or resolved."""
-    if not alert_ids:
-        return frozenset()
-    wanted = open_alert.c.alert_id.in_(tuple(alert_ids)) & (open_alert.c.state != "open")
-    return frozenset((await unit.conn.execute(select(open_alert.c.alert_id).where(wanted))).scalars())
+    return (await unit.conn.execute(_KEEP, values)).one_or_none() is not None

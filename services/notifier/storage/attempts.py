@@ -6,13 +6,14 @@ no owner any more, and what it came to is not known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import any_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.message import MessageKind
@@ -62,20 +63,37 @@ class Attempt:
     looks: int
 
 
-_COLUMNS = [attempt.c[field.name] for field in fields(Attempt)]
+#: In the order of `Attempt`.
+COLUMNS = [attempt.c[field.name] for field in fields(Attempt)]
 #: Statements that every text meets are made once: making one costs as much as running it.
-_GET = select(*_COLUMNS).where(attempt.c.id == bindparam("wanted"))
-_GET_LOCKED = _GET.with_for_update()
+_GET = select(*COLUMNS).where(attempt.c.id == bindparam("wanted"))
 _BEGIN = attempt.insert().values(lease_until_machine=func.clock_timestamp() + _LEASE)
 _END = update(attempt).where(attempt.c.id == bindparam("wanted"), attempt.c.outcome == bindparam("was"))
+_TAKEN = select(attempt.c.sid).where(attempt.c.sid == any_(bindparam("sids", type_=ARRAY(attempt.c.sid.type))))
+_ORPHANED = (attempt.c.lease_until_machine < func.clock_timestamp()).label("orphaned")
+_OPEN = select(attempt.c.id, _ORPHANED).where(attempt.c.outcome == "open").order_by(attempt.c.started_at, attempt.c.id)
+_NEXT_LOOK = select(func.min(attempt.c.look_at))
+
+_RECENT = (
+    select(attempt.c.contact_id, message.c.kind, attempt.c.started_at)
+    .join(message, message.c.id == attempt.c.message_id)
+    .where(
+        attempt.c.contact_id == any_(bindparam("contacts", type_=ARRAY(attempt.c.contact_id.type))),
+        attempt.c.started_at >= bindparam("since"),
+        attempt.c.outcome.not_in(("not-begun", "not-sent", "rejected")),
+    )
+)
 
 
-def _of(row: Row[Any]) -> Attempt:
-    return Attempt(*tuple(row))
+def attempt_of(row: Sequence[Any]) -> Attempt:
+    return Attempt(*row)
 
 
-async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, owner: UUID, valid_until: datetime) -> Letter:
-    """Puts the attempt down. `text` has just moved to `attempting`; `facts.number` is there (the gate saw to it)."""
+def draft(
+    unit: Unit, text: Message, facts: ContactFacts, body: str, *, owner: UUID, valid_until: datetime
+) -> tuple[dict[str, Any], Letter]:
+    """The row of an attempt, for `begin`, and its letter. `text` has just moved to `attempting`; `facts.number` is there (the
+    gate saw to it)."""
     if facts.number is None:
         raise ValueError("no number: the gate withholds such a text")
     new = uuid4()
@@ -86,15 +104,22 @@ async def begin(unit: Unit, text: Message, facts: ContactFacts, body: str, *, ow
     values |= {f"{name}_index": unit.cipher.blind_index(seal[name], purpose=f"attempt.{name}") for name in ("number", "body")}
     values |= {"id": new, "message_id": text.id, "clinic_id": text.clinic_id, "contact_id": text.contact_id, "epoch": text.epoch}
     values |= {"started_at": unit.now, "valid_until": valid_until, "owner": owner}
-    await unit.conn.execute(_BEGIN, values)
     validity = max(1, int((valid_until - unit.now).total_seconds()))
     said = (text.kind, text.cause_id, text.correlation_id)
-    return Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity, *said)
+    letter = Letter(new, text.id, text.epoch, text.clinic_id, text.lock_keys, facts.number, facts.sender, body, validity, *said)
+    return values, letter
 
 
-async def get(unit: Unit, wanted: UUID, *, lock: bool = False) -> Attempt | None:
-    row = (await unit.conn.execute(_GET_LOCKED if lock else _GET, {"wanted": wanted})).one_or_none()
-    return None if row is None else _of(row)
+async def begin(unit: Unit, drafts: Sequence[tuple[dict[str, Any], Letter]]) -> list[Letter]:
+    """Puts the attempts down; their letters may leave once this transaction has committed."""
+    if drafts:
+        await unit.conn.execute(_BEGIN, [values for values, _ in drafts])
+    return [letter for _, letter in drafts]
+
+
+async def get(unit: Unit, wanted: UUID) -> Attempt | None:
+    row = (await unit.conn.execute(_GET, {"wanted": wanted})).one_or_none()
+    return None if row is None else attempt_of(row)
 
 
 async def end(unit: Unit, known: Attempt, outcome: str, **values: Any) -> bool:
@@ -105,8 +130,6 @@ async def end(unit: Unit, known: Attempt, outcome: str, **values: Any) -> bool:
 
 async def look_again(unit: Unit, known: Attempt, at: datetime | None, *, looked: bool = True) -> None:
     """When the provider is asked next about this attempt; None: never again."""
-    if not looked and at == known.look_at:
-        return
     looks = attempt.c.looks + 1 if looked else attempt.c.looks
     await unit.conn.execute(update(attempt).where(attempt.c.id == known.id).values(look_at=at, looks=looks))
 
@@ -124,24 +147,18 @@ async def opened(unit: Unit, wanted: UUID) -> tuple[str, str, str] | None:
     return opened[0], opened[1], opened[2]
 
 
-async def orphans(unit: Unit, limit: int = 100) -> Sequence[Attempt]:
-    """Open attempts whose owner has not ended them within the lease."""
-    statement = select(*_COLUMNS).where(attempt.c.outcome == "open", attempt.c.lease_until_machine < func.clock_timestamp())
-    return [_of(row) for row in await unit.conn.execute(statement.order_by(attempt.c.started_at).limit(limit))]
-
-
-async def open_ids(unit: Unit) -> frozenset[UUID]:
-    """Attempts that somebody has under way, or had when it died."""
-    return frozenset((await unit.conn.execute(select(attempt.c.id).where(attempt.c.outcome == "open"))).scalars())
+async def open_ids(unit: Unit) -> Mapping[UUID, bool]:
+    """Attempts that somebody has under way, or had when it died, oldest first; whether its lease has run out: then it died."""
+    return {row.id: row.orphaned for row in await unit.conn.execute(_OPEN)}
 
 
 async def to_look_at(unit: Unit, limit: int) -> Sequence[Attempt]:
-    statement = select(*_COLUMNS).where(attempt.c.look_at <= unit.now).order_by(attempt.c.look_at, attempt.c.id)
-    return [_of(row) for row in await unit.conn.execute(statement.limit(limit))]
+    statement = select(*COLUMNS).where(attempt.c.look_at <= unit.now).order_by(attempt.c.look_at, attempt.c.id)
+    return [attempt_of(row) for row in await unit.conn.execute(statement.limit(limit))]
 
 
 async def next_look(unit: Unit) -> datetime | None:
-    found: datetime | None = (await unit.conn.execute(select(func.min(attempt.c.look_at)))).scalar_one()
+    found: datetime | None = (await unit.conn.execute(_NEXT_LOOK)).scalar_one()
     return found
 
 
@@ -149,7 +166,7 @@ async def taken_sids(unit: Unit, sids: Collection[str]) -> frozenset[str]:
     """Which of these SIDs are already some attempt's."""
     if not sids:
         return frozenset()
-    return frozenset((await unit.conn.execute(select(attempt.c.sid).where(attempt.c.sid.in_(sids)))).scalars())
+    return frozenset((await unit.conn.execute(_TAKEN, {"sids": list(sids)})).scalars())
 
 
 async def lookalikes(unit: Unit, known: Attempt, within: timedelta) -> int:
@@ -171,13 +188,5 @@ async def lookalikes(unit: Unit, known: Attempt, within: timedelta) -> int:
 
 async def recent(unit: Unit, contacts: Collection[UUID], since: datetime) -> Sequence[tuple[UUID, MessageKind, datetime]]:
     """(contact, kind, when) of every text that went or may have gone to these people since: what caps are counted from."""
-    statement = (
-        select(attempt.c.contact_id, message.c.kind, attempt.c.started_at)
-        .join(message, message.c.id == attempt.c.message_id)
-        .where(
-            attempt.c.contact_id.in_(contacts),
-            attempt.c.started_at >= since,
-            attempt.c.outcome.not_in(("not-begun", "not-sent", "rejected")),
-        )
-    )
-    return [(row.contact_id, row.kind, row.started_at) for row in await unit.conn.execute(statement)]
+    rows = await unit.conn.execute(_RECENT, {"contacts": list(contacts), "since": since})
+    return [(row.contact_id, row.kind, row.started_at) for row in rows]

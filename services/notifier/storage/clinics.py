@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import any_, bindparam, delete, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifier.domain.facts import Language
 from services.notifier.storage.hearing_tables import clinic_settings, contact, label
@@ -45,11 +45,13 @@ class Clinic:
 
 
 _COLUMNS = [clinic_settings.c[name] for name in Clinic.__dataclass_fields__]
+_IDS = bindparam("ids", type_=ARRAY(clinic_settings.c.clinic_id.type))
+_SOME = select(*_COLUMNS).where(clinic_settings.c.clinic_id == any_(_IDS))
 
 
 async def clinics(unit: Unit, ids: Collection[UUID]) -> dict[UUID, Clinic]:
-    rows = await unit.conn.execute(select(*_COLUMNS).where(clinic_settings.c.clinic_id.in_(tuple(ids))))
-    return {row.clinic_id: Clinic(**row._mapping) for row in rows}
+    rows = await unit.conn.execute(_SOME, {"ids": list(ids)})
+    return {row.clinic_id: Clinic(*row) for row in rows}
 
 
 async def clinic(unit: Unit, clinic_id: UUID) -> Clinic | None:
@@ -160,10 +162,13 @@ def _label(unit: Unit, row: Any) -> str:
     return unit.cipher.open(row.text_sealed, table="label", column="text", row=row.medication_id)
 
 
+_OWN = (contact.c.id == label.c.patient_id) & (contact.c.clinic_id == label.c.clinic_id)
+_LABELS_OF = select(label).join(contact, _OWN).where(label.c.patient_id == any_(_IDS))
+
+
 async def labels_of(unit: Unit, patient_ids: Collection[UUID]) -> dict[UUID, dict[UUID, str]]:
     """By patient: medication id -> what it is called, in the words of the patient's own clinic."""
     found: dict[UUID, dict[UUID, str]] = {}
-    own = (contact.c.id == label.c.patient_id) & (contact.c.clinic_id == label.c.clinic_id)
-    for row in await unit.conn.execute(select(label).join(contact, own).where(label.c.patient_id.in_(tuple(patient_ids)))):
+    for row in await unit.conn.execute(_LABELS_OF, {"ids": list(patient_ids)}) if patient_ids else ():
         found.setdefault(row.patient_id, {})[row.medication_id] = _label(unit, row)
     return found

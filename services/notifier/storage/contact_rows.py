@@ -11,8 +11,8 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, any_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifier.domain.facts import Language, Privacy, Role, TextsPaused
 from services.notifier.storage.hearing_tables import consent, contact
@@ -94,12 +94,15 @@ _IN_FORCE = select(consent.c.id).where(consent.c.contact_id == contact.c.id, con
 _COLUMNS = [*(contact.c[field.name] for field in fields(Contact) if field.name != "consent"), _IN_FORCE.label("consent")]
 
 
+_SOME = select(*_COLUMNS).where(contact.c.id == any_(bindparam("ids", type_=ARRAY(contact.c.id.type))))
+
+
 def _of(row: Row[Any]) -> Contact:
-    return Contact(**row._mapping)
+    return Contact(*tuple(row))
 
 
 async def some(unit: Unit, ids: Collection[UUID]) -> dict[UUID, Contact]:
-    rows = await unit.conn.execute(select(*_COLUMNS).where(contact.c.id.in_(tuple(ids))))
+    rows = await unit.conn.execute(_SOME, {"ids": list(ids)})
     return {row.id: _of(row) for row in rows}
 
 

@@ -26,16 +26,22 @@ _KINDS: Mapping[str, QuestionKind] = {
 _ASKED = insert(open_question).on_conflict_do_nothing()
 
 
-async def asked(unit: Unit, text: Message) -> None:
-    """A text that asks has gone (or may have gone): a reply may answer it from now on. A text that asks nothing is no question.
+async def asked(unit: Unit, *texts: Message) -> None:
+    """Texts that ask have gone (or may have gone): a reply may answer them from now on. A text that asks nothing is no question.
 
     `params` may hold `answer_until` (ISO 8601, with offset), `instrument` and `item`; without the first, the question is open as
     long as its text was useful.
     """
+    rows = [row for row in (_question(unit, text) for text in texts) if row is not None]
+    if rows:
+        await unit.conn.execute(_ASKED, rows)
+
+
+def _question(unit: Unit, text: Message) -> dict[str, Any] | None:
     kind = _KINDS.get(text.kind)
     if kind is None or text.patient_id is None:
-        return
-    values = {
+        return None
+    return {
         "message_id": text.id,
         "clinic_id": text.clinic_id,
         "contact_id": text.patient_id,
@@ -47,7 +53,6 @@ async def asked(unit: Unit, text: Message) -> None:
         "asked_at": unit.now,
         "answer_until": _answer_until(unit, text),
     }
-    await unit.conn.execute(_ASKED, values)
 
 
 def _answer_until(unit: Unit, text: Message) -> datetime:

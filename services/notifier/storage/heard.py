@@ -126,8 +126,11 @@ async def looked_up(unit: Unit, reply_id: UUID, sent_at: datetime | None, again_
     )
 
 
+_NEXT_LOOK = select(func.min(inbound.c.look_at))
+
+
 async def next_look(unit: Unit) -> datetime | None:
-    found: datetime | None = (await unit.conn.execute(select(func.min(inbound.c.look_at)))).scalar_one()
+    found: datetime | None = (await unit.conn.execute(_NEXT_LOOK)).scalar_one()
     return found
 
 

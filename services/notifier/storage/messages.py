@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import and_, any_, bindparam, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifier.domain.message import MAY_HAVE_LEFT, MessageDraft, MessageKind, MessageState, may_move
 from services.notifier.storage.tables import attempt, message
@@ -72,14 +72,26 @@ _ONE = select(*COLUMNS).where(message.c.id == bindparam("wanted"))
 _ONE_LOCKED = _ONE.with_for_update()
 _AS_READ = (message.c.id == bindparam("wanted"), message.c.state == bindparam("was"), message.c.epoch == bindparam("was_epoch"))
 _MOVE = update(message).where(*_AS_READ).values(epoch=message.c.epoch + 1).returning(*COLUMNS)
+_POSTPONE = update(message).where(*_AS_READ)
 _LOCK_KEYS = (
     select(message.c.contact_id, message.c.patient_id)
     .join(attempt, attempt.c.message_id == message.c.id)
-    .where(attempt.c.id == bindparam("wanted"))
+    .where(attempt.c.id == any_(bindparam("wanted", type_=ARRAY(attempt.c.id.type))))
 )
+_LAST_OF_KINDS = (
+    select(message.c.contact_id, message.c.kind, func.max(message.c.created_at))
+    .where(
+        message.c.contact_id == any_(bindparam("people", type_=ARRAY(message.c.contact_id.type))),
+        message.c.kind == any_(bindparam("kinds", type_=ARRAY(message.c.kind.type))),
+        message.c.state.in_(tuple(MAY_HAVE_LEFT)),
+    )
+    .group_by(message.c.contact_id, message.c.kind)
+)
+_CARRIER = bindparam("carriers", type_=ARRAY(message.c.id.type))
+_CARRIED_WITH = select(*COLUMNS).where(message.c.carried_by == any_(_CARRIER)).order_by(message.c.id)
 
 
-def message_of(row: Row[Any]) -> Message:
+def message_of(row: Sequence[Any]) -> Message:
     return Message(*row[:_WIDTH])
 
 
@@ -92,9 +104,12 @@ def message_id(key: str) -> UUID:
 QUEUE = insert(message).on_conflict_do_nothing()
 
 
+_QUEUED = QUEUE.returning(message.c.id)
+
+
 async def queue(unit: Unit, draft: MessageDraft) -> UUID | None:
     """Queues the text in this transaction; its id, or None where its key has been said before (then nothing changes)."""
-    found = await unit.conn.execute(QUEUE.values(values_of(unit, draft)).returning(message.c.id))
+    found = await unit.conn.execute(_QUEUED, values_of(unit, draft))
     unit.after_commit("sender")
     queued: UUID | None = found.scalar_one_or_none()
     return queued
@@ -174,11 +189,9 @@ async def move(unit: Unit, known: Message, to: MessageState, **values: Any) -> M
 
 async def postpone(unit: Unit, known: Message, until: datetime, waits_for: str, **values: Any) -> None:
     """A queued text waits: for the window, the cap, a digest, the plan's next version, or a retry."""
-    await unit.conn.execute(
-        update(message)
-        .where(message.c.id == known.id, message.c.state == "queued", message.c.epoch == known.epoch)
-        .values(not_before=until, waits_for=waits_for, changed_at=unit.now, **values)
-    )
+    as_read = {"wanted": known.id, "was": "queued", "was_epoch": known.epoch}
+    wait = {"not_before": until, "waits_for": waits_for, "changed_at": unit.now}
+    await unit.conn.execute(_POSTPONE, as_read | wait | values)
 
 
 async def one(unit: Unit, wanted: UUID, *, lock: bool = False) -> Message | None:
@@ -197,10 +210,13 @@ async def release_waiting_for_plan(unit: Unit, patient_id: UUID, version: int) -
     return int(found.rowcount)
 
 
-async def carried_with(unit: Unit, carrier: UUID) -> Sequence[Message]:
-    """The alerts that a digest goes for."""
-    rows = await unit.conn.execute(select(*COLUMNS).where(message.c.carried_by == carrier).order_by(message.c.id))
-    return [message_of(row) for row in rows]
+async def carried_with(unit: Unit, carriers: Collection[UUID]) -> Mapping[UUID, Sequence[Message]]:
+    """The alerts that digests go for, in id order; who carries none is absent."""
+    found: dict[UUID, list[Message]] = {}
+    for each in map(message_of, await unit.conn.execute(_CARRIED_WITH, {"carriers": list(carriers)})):
+        if each.carried_by is not None:
+            found.setdefault(each.carried_by, []).append(each)
+    return found
 
 
 async def attempting(unit: Unit, contact_ids: Collection[UUID]) -> int:
@@ -249,12 +265,10 @@ async def last_of_kinds(
     unit: Unit, people: Collection[UUID], kinds: Collection[MessageKind]
 ) -> Mapping[tuple[UUID, MessageKind], datetime]:
     """(person, kind) -> when the last text of that kind went, or may have gone."""
-    statement = (
-        select(message.c.contact_id, message.c.kind, func.max(message.c.created_at))
-        .where(message.c.contact_id.in_(people), message.c.kind.in_(kinds), message.c.state.in_(tuple(MAY_HAVE_LEFT)))
-        .group_by(message.c.contact_id, message.c.kind)
-    )
-    return {(row[0], row[1]): row[2] for row in await unit.conn.execute(statement)}
+    if not kinds:
+        return {}
+    rows = await unit.conn.execute(_LAST_OF_KINDS, {"people": list(people), "kinds": list(kinds)})
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 async def waiting_for_digest(unit: Unit, contact_id: UUID) -> Sequence[Message]:
@@ -269,10 +283,10 @@ async def tries(unit: Unit, wanted: UUID) -> int:
     return int(found.scalar_one_or_none() or 0)
 
 
-async def lock_keys_of(unit: Unit, attempt_id: UUID) -> tuple[UUID, ...]:
-    """Whom to lock before an attempt is touched; nobody where there is no such attempt."""
-    row = (await unit.conn.execute(_LOCK_KEYS, {"wanted": attempt_id})).one_or_none()
-    return () if row is None else tuple(sorted({key for key in row if key is not None}))
+async def lock_keys_of(unit: Unit, *attempt_ids: UUID) -> frozenset[UUID]:
+    """Whom to lock before these attempts are touched; nobody for one that there is not."""
+    rows = await unit.conn.execute(_LOCK_KEYS, {"wanted": list(attempt_ids)})
+    return frozenset(key for row in rows for key in row if key is not None)
 
 
 async def queued_for_alert(unit: Unit, alert_id: UUID) -> Sequence[Message]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from services.notifier.storage import SERVICE
 from services.notifier.storage.tables import asking_hold, plan_state
+from shared.db import typed_sql
 from shared.events.adherence import HoldEvent
 from shared.events.plans import PlanEvent
 from shared.messaging.unit import Unit
@@ -24,6 +26,23 @@ class PlanState:
     status: str
     zone: str | None
     texts_a_day: int
+
+
+_IDS = ARRAY(plan_state.c.patient_id.type)
+_COLUMNS = [plan_state.c[field.name] for field in fields(PlanState)]
+_STATES = select(*_COLUMNS).where(plan_state.c.patient_id == any_(bindparam("patients", type_=_IDS)))
+_WITH_HOLDS = typed_sql(
+    SERVICE,
+    "SELECT who.id, p.plan_version, p.status, p.zone, p.texts_a_day,"
+    " ARRAY(SELECT medication_id FROM ~asking_hold AS h WHERE h.patient_id = who.id AND h.held) AS held"
+    " FROM unnest(:patients) AS who(id) LEFT JOIN ~plan_state AS p ON p.patient_id = who.id",
+    columns=(
+        ("id", plan_state.c.patient_id.type),
+        *((column.name, column.type) for column in _COLUMNS[1:]),
+        ("held", ARRAY(asking_hold.c.medication_id.type)),
+    ),
+    binds=(("patients", _IDS),),
+)
 
 
 async def keep(unit: Unit, event: PlanEvent) -> bool:
@@ -45,14 +64,7 @@ async def states(unit: Unit, patients: Collection[UUID]) -> Mapping[UUID, PlanSt
     """The kept states of these patients; who has none is absent."""
     if not patients:
         return {}
-    columns = (
-        plan_state.c.patient_id,
-        plan_state.c.plan_version,
-        plan_state.c.status,
-        plan_state.c.zone,
-        plan_state.c.texts_a_day,
-    )
-    rows = await unit.conn.execute(select(*columns).where(plan_state.c.patient_id.in_(patients)))
+    rows = await unit.conn.execute(_STATES, {"patients": list(patients)})
     return {row.patient_id: PlanState(*row) for row in rows}
 
 
@@ -67,13 +79,9 @@ async def hold(unit: Unit, event: HoldEvent, *, held: bool) -> None:
     await unit.conn.execute(statement.on_conflict_do_update(index_elements=key, set_=values, where=newer))
 
 
-async def held(unit: Unit, patients: Collection[UUID]) -> Mapping[UUID, frozenset[UUID]]:
-    """By patient, the medicines that are not asked for."""
+async def with_holds(unit: Unit, patients: Collection[UUID]) -> Mapping[UUID, tuple[PlanState | None, frozenset[UUID]]]:
+    """By patient, the kept state (None where there is none) and the medicines that are not asked for."""
     if not patients:
         return {}
-    wanted = asking_hold.c.held & asking_hold.c.patient_id.in_(patients)
-    rows = await unit.conn.execute(select(asking_hold.c.patient_id, asking_hold.c.medication_id).where(wanted))
-    found: dict[UUID, set[UUID]] = {}
-    for patient, medicine in rows:
-        found.setdefault(patient, set()).add(medicine)
-    return {patient: frozenset(medicines) for patient, medicines in found.items()}
+    rows = await unit.conn.execute(_WITH_HOLDS, {"patients": list(patients)})
+    return {patient: (None if plan[0] is None else PlanState(patient, *plan), frozenset(held)) for patient, *plan, held in rows}

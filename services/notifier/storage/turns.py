@@ -1,16 +1,21 @@
-"""Whose turn it is: which queued texts are due for the gate, and when the next one is."""
+"""Whose turn it is: which queued texts are due for the gate, which of them go, and when the next one is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select
+from sqlalchemy import ColumnElement, DateTime, Select, and_, any_, bindparam, case, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.notifier.domain.message import MessageKind
+from services.notifier.storage import SERVICE
 from services.notifier.storage.messages import COLUMNS, Message, message_of
-from services.notifier.storage.tables import message
+from services.notifier.storage.tables import channel_incident, message
+from shared.db import typed_sql
 from shared.messaging.unit import Unit
 
 #: Which goes first when more are due than can go at once.
@@ -31,20 +36,32 @@ def _most_urgent(*, channel_open: bool) -> Select[Any]:
 
 
 def _still_due(*, channel_open: bool) -> Select[Any]:
-    wanted = message.c.id.in_(bindparam("wanted", expanding=True))
+    wanted = message.c.id == any_(bindparam("wanted", type_=ARRAY(message.c.id.type)))
     statement = select(*COLUMNS).where(wanted, _is_due(channel_open=channel_open))
     return statement.order_by(message.c.id).with_for_update(skip_locked=True)
-
-
-def _next(*, channel_open: bool) -> Select[Any]:
-    column = message.c.not_before if channel_open else message.c.useful_until
-    return select(func.min(column)).where(message.c.state == "queued")
 
 
 #: By whether the channel is open; made once: making one costs as much as running it.
 _DUE = {way: _most_urgent(channel_open=way) for way in (True, False)}
 _AGAIN = {way: _still_due(channel_open=way) for way in (True, False)}
-_NEXT = {way: _next(channel_open=way) for way in (True, False)}
+_QUEUED = message.c.state == "queued"
+_PROBE = select(channel_incident.c.probe_at).where(channel_incident.c.cleared_at.is_(None)).scalar_subquery()
+_NEXT = select(
+    select(func.min(message.c.not_before)).where(_QUEUED).scalar_subquery(),
+    select(func.min(message.c.useful_until)).where(_QUEUED).scalar_subquery(),
+    _PROBE,
+)
+_BEGIN = typed_sql(
+    SERVICE,
+    "UPDATE ~message AS m SET state = 'attempting', waits_for = NULL, epoch = m.epoch + 1, changed_at = :now"
+    " FROM unnest(:ids, :epochs) AS v(id, epoch)"
+    " WHERE m.id = v.id AND m.state = 'queued' AND m.epoch = v.epoch RETURNING m.id",
+    binds=(
+        ("now", DateTime(timezone=True)),
+        ("ids", ARRAY(message.c.id.type)),
+        ("epochs", ARRAY(message.c.epoch.type)),
+    ),
+)
 
 
 async def due(unit: Unit, limit: int, *, channel_open: bool) -> Sequence[Message]:
@@ -61,7 +78,22 @@ async def again(unit: Unit, texts: Sequence[Message], *, channel_open: bool) -> 
     return [found[each] for each in wanted if each in found]
 
 
-async def next_due(unit: Unit, *, channel_open: bool) -> datetime | None:
-    """When the next queued text is to go to the gate."""
-    found: datetime | None = (await unit.conn.execute(_NEXT[channel_open])).scalar_one()
-    return found
+async def begin(unit: Unit, known: Collection[Message]) -> dict[UUID, Message]:
+    """Moves queued texts to `attempting`, each from the epoch in which it was read; by id, those that nobody else was quicker
+    with."""
+    if not known:
+        return {}
+    values = {"ids": [each.id for each in known], "epochs": [each.epoch for each in known], "now": unit.now}
+    moved = frozenset((await unit.conn.execute(_BEGIN, values)).scalars())
+    return {
+        each.id: replace(each, state="attempting", epoch=each.epoch + 1, waits_for=None, changed_at=unit.now)
+        for each in known
+        if each.id in moved
+    }
+
+
+async def next_due(unit: Unit) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """When the next queued text is to go to the gate, when the next is of no use any more, and from when on one text may try
+    while the channel is down (None: it is well)."""
+    queued, useless, probe = (await unit.conn.execute(_NEXT)).one()
+    return queued, useless, probe

@@ -187,9 +187,7 @@ async def test_a_second_sid_for_one_attempt_is_an_alarm(bench: Bench) -> None:
     first = await bench.provider.send(letter, committed_at=now)
     second = await bench.provider.send(again, committed_at=now)
     for outcome in (first, second):
-        async with bench.runtime.unit() as unit:
-            await unit.lock(*letter.lock_keys)
-            await bench.sender._record(unit, letter, outcome)
+        await bench.sender._learn(letter, outcome)
     async with bench.runtime.engine.connect() as conn:
         kinds = set((await conn.execute(text("SELECT kind FROM notifier.ops_notice"))).scalars())
     assert "duplicate-sid" in kinds

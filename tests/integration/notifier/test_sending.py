@@ -158,9 +158,9 @@ async def test_what_became_of_a_text_counts_once_its_record_is_committed(bench: 
     text, before = await bench.dose_message(dose), said.counted.copy()
     with suppress(KeyError):
         async with bench.runtime.unit() as unit:
-            await said.sent(unit, text)
+            said.sent(unit, text, {})
             raise KeyError("bug")
     assert said.counted == before
     async with bench.runtime.unit() as unit:
-        await said.sent(unit, text)
+        said.sent(unit, text, {})
     assert said.counted - before == Counter({("sent", ""): 1})

@@ -1,0 +1,129 @@
+"""Attempts with their texts: read together under the locks, moved on in memory, and written back together. One read and two
+writes, however many fates a transaction learns and however much it learns of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Integer, Text, Uuid, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from services.notifier.domain.message import MessageState, may_move
+from services.notifier.storage import SERVICE, attempts, messages
+from services.notifier.storage.attempts import Attempt, attempt_of
+from services.notifier.storage.messages import Message, message_of
+from services.notifier.storage.tables import attempt, message
+from shared.db import typed_sql
+from shared.messaging.unit import Unit
+
+_IDS, _WORDS, _NUMBERS = ARRAY(Uuid()), ARRAY(Text()), ARRAY(Integer())
+_INSTANTS = ARRAY(DateTime(timezone=True))
+_READ = (
+    select(*attempts.COLUMNS, *messages.COLUMNS)
+    .join(message, message.c.id == attempt.c.message_id)
+    .where(attempt.c.id == any_(bindparam("wanted", type_=_IDS)))
+    .order_by(attempt.c.id)
+    .with_for_update()
+)
+_WIDTH = len(attempts.COLUMNS)
+_TAKEN = typed_sql(
+    SERVICE,
+    "UPDATE ~attempt AS a SET outcome = v.outcome, sid = v.sid, sid_from = coalesce(v.sid_from, a.sid_from), look_at = v.look_at"
+    " FROM unnest(:ids, :was, :outcomes, :sids, :sids_from, :look_at) AS v(id, was, outcome, sid, sid_from, look_at)"
+    " WHERE a.id = v.id AND a.outcome = v.was",
+    binds=(("ids", _IDS), *((name, _WORDS) for name in ("was", "outcomes", "sids", "sids_from")), ("look_at", _INSTANTS)),
+)
+_MOVED = typed_sql(
+    SERVICE,
+    "UPDATE ~message AS m SET state = v.state, epoch = v.epoch, why = NULL, waits_for = NULL, changed_at = :now,"
+    " accepted_at = v.accepted_at, asked = v.asked"
+    " FROM unnest(:ids, :was, :was_epoch, :states, :epochs, :accepted_at, :asked)"
+    " AS v(id, was, was_epoch, state, epoch, accepted_at, asked)"
+    " WHERE m.id = v.id AND m.state = v.was AND m.epoch = v.was_epoch",
+    binds=(
+        ("now", DateTime(timezone=True)),
+        ("ids", _IDS),
+        *((name, _WORDS) for name in ("was", "states")),
+        *((name, _NUMBERS) for name in ("was_epoch", "epochs")),
+        ("accepted_at", _INSTANTS),
+        ("asked", ARRAY(message.c.asked.type)),
+    ),
+)
+
+
+@dataclass
+class Pair:
+    """An attempt and its text as they are by now. `write` compares with what was read."""
+
+    attempt: Attempt
+    text: Message
+    read: tuple[Attempt, Message]
+    sid_from: str | None = None
+
+    def take(self, sid: str, learnt_from: str) -> None:
+        """The provider has the attempt, under its one SID."""
+        self.attempt, self.sid_from = replace(self.attempt, outcome="taken", sid=sid, look_at=None), learnt_from
+
+    def look_at(self, at: datetime | None) -> None:
+        self.attempt = replace(self.attempt, look_at=at)
+
+    def move(self, to: MessageState, now: datetime) -> None:
+        """The text rises to what the provider says. Raises ValueError for a move that the state machine has not."""
+        if not may_move(self.text.state, to):
+            raise ValueError(f"no move from {self.text.state} to {to}")
+        first, epoch = self.text.accepted_at or now, self.text.epoch + 1
+        self.text = replace(self.text, state=to, epoch=epoch, why=None, waits_for=None, changed_at=now, accepted_at=first)
+
+    def ask(self) -> None:
+        self.text = replace(self.text, asked=True)
+
+
+async def read(unit: Unit, attempt_ids: Collection[UUID]) -> dict[UUID, Pair]:
+    """By attempt; their rows stay as they are until the transaction ends. An attempt that is not there is absent."""
+    found: dict[UUID, Pair] = {}
+    for row in await unit.conn.execute(_READ, {"wanted": list(attempt_ids)}):
+        known, text = attempt_of(row[:_WIDTH]), message_of(row[_WIDTH:])
+        found[known.id] = Pair(known, text, (known, text))
+    return found
+
+
+async def write(unit: Unit, pairs: Iterable[Pair]) -> None:
+    """Writes those that are not what they were. Raises RuntimeError where a row is not as it was read: it was held."""
+    ended = [pair for pair in pairs if pair.attempt != pair.read[0]]
+    moved = [pair for pair in pairs if pair.text != pair.read[1]]
+    if ended:
+        await _all(unit, _TAKEN, len(ended), _ended(ended))
+    if moved:
+        await _all(unit, _MOVED, len(moved), {"now": unit.now, **_moved(moved)})
+
+
+async def _all(unit: Unit, statement: Any, rows: int, values: Mapping[str, Any]) -> None:
+    if (await unit.conn.execute(statement, values)).rowcount != rows:
+        raise RuntimeError("a row that was held has changed")
+
+
+def _ended(pairs: Collection[Pair]) -> Mapping[str, Any]:
+    return {
+        "ids": [pair.attempt.id for pair in pairs],
+        "was": [pair.read[0].outcome for pair in pairs],
+        "outcomes": [pair.attempt.outcome for pair in pairs],
+        "sids": [pair.attempt.sid for pair in pairs],
+        "sids_from": [pair.sid_from for pair in pairs],
+        "look_at": [pair.attempt.look_at for pair in pairs],
+    }
+
+
+def _moved(pairs: Collection[Pair]) -> Mapping[str, Any]:
+    return {
+        "ids": [pair.text.id for pair in pairs],
+        "was": [pair.read[1].state for pair in pairs],
+        "was_epoch": [pair.read[1].epoch for pair in pairs],
+        "states": [pair.text.state for pair in pairs],
+        "epochs": [pair.text.epoch for pair in pairs],
+        "accepted_at": [pair.text.accepted_at for pair in pairs],
+        "asked": [pair.text.asked for pair in pairs],
+    }

@@ -1,0 +1,127 @@
+"""What arrives while a transaction of its kind is under way goes together into the next: one lock, one read, one commit for all.
+
+Nobody who comes alone waits for company: whoever finds no transaction under way begins one. Only where more is known to be on its
+way, or after a group that had company (what comes together mostly comes so again), some milliseconds are waited. What is carried
+through together stands or falls together, and each is told only once it stands. A group that fails, or that meets a lock which
+is held for more than a moment, is rolled back, and each of it goes by itself: one that cannot be carried through never fails
+another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Generic, Protocol, TypeVar
+
+from sqlalchemy import bindparam, func, select
+
+from shared.http import commands
+from shared.logs import log
+from shared.messaging.unit import Unit
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_Item_contra = TypeVar("_Item_contra", contravariant=True)
+_Result_co = TypeVar("_Result_co", covariant=True)
+#: How long (machine milliseconds) a group waits for a lock. Two such waits (the group's before, and its own) leave more than
+#: half of the 2 s in which an answer is to be recorded before its lease runs out. The database ends the wait, with an error: a
+#: statement that is cancelled from here would cost its connection.
+_PATIENCE = 400
+_HURRIED = select(func.set_config("lock_timeout", bindparam("wait"), True))
+#: How long (machine seconds) company is awaited after a group that had some, and how long what is known to be on its way.
+_COMPANY = 0.004
+_ON_THEIR_WAY = 0.015
+_LOOK = 0.001
+
+
+async def hurried(unit: Unit) -> None:
+    """The first statement of a group's transaction: it does not wait long for anybody's lock."""
+    await unit.conn.execute(_HURRIED, {"wait": f"{_PATIENCE}ms"})
+
+
+class Carry(Protocol[_Item_contra, _Result_co]):
+    """Carries a group through, commit included, and returns what came of each in their order. It may be called again for one that
+    was in a group before: then it must change nothing. `alone`: one by itself, that may wait; else it is to be `hurried`."""
+
+    async def __call__(self, items: Sequence[_Item_contra], *, alone: bool) -> Sequence[_Result_co]: ...
+
+
+@dataclass(eq=False)
+class _Place(Generic[Item, Result]):
+    """One that waits, and what came of it."""
+
+    item: Item
+    done: bool = False
+    failed: bool = False
+    result: Result | None = None
+
+
+class Together(Generic[Item, Result]):
+    """One for each kind of transaction in a process."""
+
+    def __init__(
+        self,
+        carry: Carry[Item, Result],
+        *,
+        at_most: int,
+        expected: Callable[[], int] | None = None,
+    ) -> None:
+        """`expected`, where that is known: how many wait here or are on their way."""
+        self._carry = carry
+        self._expected = expected
+        self._at_most = at_most
+        self._waiting: list[_Place[Item, Result]] = []
+        #: First come, first served; whoever gets in carries all who wait.
+        self._one = asyncio.Lock()
+        self._had_company = False
+
+    async def __call__(self, item: Item) -> Result:
+        """What came of it, once it is committed. Raises what carrying it through raised."""
+        mine: _Place[Item, Result] = _Place(item)
+        self._waiting.append(mine)
+        try:
+            async with self._one:
+                while not mine.done:
+                    await self._await_company()
+                    await self._carry_waiting()
+        finally:
+            if mine in self._waiting:  # ours was cancelled before its turn
+                self._waiting.remove(mine)
+        if mine.failed:
+            return (await self._carry([item], alone=True))[0]
+        return mine.result  # type: ignore[return-value]  # done and not failed: there is one
+
+    async def _await_company(self) -> None:
+        """Whatever the network has brought in the same moment comes along anyway."""
+        if self._expected is None:
+            await asyncio.sleep(_COMPANY if self._had_company else 0)
+            return
+        await asyncio.sleep(0)
+        end = monotonic() + _ON_THEIR_WAY
+        while len(self._waiting) < min(self._expected(), self._at_most) and monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
+
+    async def _carry_waiting(self) -> None:
+        group, self._waiting = self._waiting[: self._at_most], self._waiting[self._at_most :]
+        self._had_company = len(group) > 1
+        try:
+            # The transaction is nobody's command: it carries several.
+            with commands.acting_for(None):
+                results = await self._carry([each.item for each in group], alone=False)
+            for each, result in zip(group, results, strict=True):
+                each.result = result
+        except Exception as error:  # whatever it is: each of them finds out by itself
+            log.failure("a group goes one by one", error, level="info", count=len(group))
+            self._break_up(group)
+        except asyncio.CancelledError:
+            self._break_up(group)
+            raise
+        for each in group:
+            each.done = True
+
+    @staticmethod
+    def _break_up(group: Sequence[_Place[Item, Result]]) -> None:
+        for each in group:
+            each.done = each.failed = True
