@@ -112,7 +112,7 @@ def make_engine(url: str, *, service: str, pool_size: int = 10, max_overflow: in
         connect_args={
             "prepared_statement_cache_size": 500,
             "timeout": 10,
-            "server_settings": {"application_name": f"steadypath.{service}", "timezone": "UTC"},
+            "server_settings": {"application_name": f"steadypath.{service}", "timezone": "UTC", "random_page_cost": "1.1"},
         },
     )
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)

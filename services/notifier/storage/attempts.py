@@ -19,6 +19,7 @@ from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.message import MessageKind
 from services.notifier.storage.messages import Message
 from services.notifier.storage.tables import attempt, message
+from shared.db import spelt_out
 from shared.defaults import default
 from shared.messaging.unit import Unit
 
@@ -71,7 +72,7 @@ _BEGIN = attempt.insert().values(lease_until_machine=func.clock_timestamp() + _L
 _END = update(attempt).where(attempt.c.id == bindparam("wanted"), attempt.c.outcome == bindparam("was"))
 _TAKEN = select(attempt.c.sid).where(attempt.c.sid == any_(bindparam("sids", type_=ARRAY(attempt.c.sid.type))))
 _ORPHANED = (attempt.c.lease_until_machine < func.clock_timestamp()).label("orphaned")
-_OPEN = select(attempt.c.id, _ORPHANED).where(attempt.c.outcome == "open").order_by(attempt.c.started_at, attempt.c.id)
+_OPEN = select(attempt.c.id, _ORPHANED).where(attempt.c.outcome == spelt_out("open")).order_by(attempt.c.started_at, attempt.c.id)
 _NEXT_LOOK = select(func.min(attempt.c.look_at))
 
 _RECENT = (

@@ -15,17 +15,20 @@ from services.notifier.domain.message import MessageKind
 from services.notifier.storage import SERVICE
 from services.notifier.storage.messages import COLUMNS, Message, message_of
 from services.notifier.storage.tables import channel_incident, message
-from shared.db import typed_sql
+from shared.db import spelt_out, typed_sql
 from shared.messaging.unit import Unit
 
 #: Which goes first when more are due than can go at once.
 _URGENCY: Mapping[MessageKind, int] = {"safe-reply": 0, "alert": 1, "opt-out-confirmation": 2, "help": 2, "dose": 4}
 
 
+_QUEUED = message.c.state == spelt_out("queued")
+
+
 def _is_due(*, channel_open: bool) -> ColumnElement[bool]:
     """With the channel down nothing is consumed; what has become useless is still said so."""
     turn = message.c.not_before if channel_open else message.c.useful_until
-    return and_(message.c.state == "queued", turn <= bindparam("now"))
+    return and_(_QUEUED, turn <= bindparam("now"))
 
 
 def _most_urgent(*, channel_open: bool) -> Select[Any]:
@@ -44,7 +47,6 @@ def _still_due(*, channel_open: bool) -> Select[Any]:
 #: By whether the channel is open; made once: making one costs as much as running it.
 _DUE = {way: _most_urgent(channel_open=way) for way in (True, False)}
 _AGAIN = {way: _still_due(channel_open=way) for way in (True, False)}
-_QUEUED = message.c.state == "queued"
 _PROBE = select(channel_incident.c.probe_at).where(channel_incident.c.cleared_at.is_(None)).scalar_subquery()
 _NEXT = select(
     select(func.min(message.c.not_before)).where(_QUEUED).scalar_subquery(),
