@@ -25,11 +25,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _Item_contra = TypeVar("_Item_contra", contravariant=True)
 _Result_co = TypeVar("_Result_co", covariant=True)
-#: How long (machine milliseconds) a group waits for a lock. Two such waits (the group's before, and its own) leave more than
-#: half of the 2 s in which an answer is to be recorded before its lease runs out. The database ends the wait, with an error: a
-#: statement that is cancelled from here would cost its connection.
+#: How long (machine milliseconds) a statement of a group may take, the one that takes all its locks above all (`lock_timeout`
+#: would count for each of them anew). Two such waits (the group before, and its own) leave more than half of the 2 s in which an
+#: answer is to be recorded before its lease runs out. The database ends the wait, with an error: a statement that is cancelled
+#: from here would cost its connection.
 _PATIENCE = 400
-_HURRIED = select(func.set_config("lock_timeout", bindparam("wait"), True))
+_HURRIED = select(func.set_config("statement_timeout", bindparam("wait"), True))
 #: How long (machine seconds) company is awaited after a group that had some, and how long what is known to be on its way.
 _COMPANY = 0.004
 _ON_THEIR_WAY = 0.015

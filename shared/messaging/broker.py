@@ -72,9 +72,44 @@ class _NoConsumer:
 _NO_CONSUMER = _NoConsumer()
 
 
+class _Taking:
+    """How records are taken: in place of FastStream's own way, which looks every few milliseconds, and after each look that found
+    nothing sleeps as long once more."""
+
+    def __init__(self, at_most: int, whole: Callable[[Records], bool]) -> None:
+        self._at_most = at_most
+        self._whole = whole
+        #: Something was taken and not handed on: the consumer stands behind records that nobody has got.
+        self._astray = False
+
+    async def __call__(self, consumer: AIOKafkaConsumer) -> Records:
+        """Waits for records; none where none came for a while. Raises what aiokafka raises, for example KafkaError where one
+        partition cannot be read: what others had given by then is taken again with the next call."""
+        if self._astray:
+            await _back_to_the_group(consumer)
+        self._astray = True
+        found = await _some(consumer, _FIRST_WAIT_MS, self._at_most)
+        while found and len(found) < self._at_most and not self._whole(found):
+            more = await _some(consumer, _REST_WAIT_MS, self._at_most - len(found))
+            if not more:
+                break
+            found += more
+        self._astray = False
+        return found
+
+
 async def _some(consumer: AIOKafkaConsumer, within_ms: int, at_most: int) -> Records:
     by_partition = await consumer.getmany(timeout_ms=within_ms, max_records=at_most)
     return tuple(chain.from_iterable(by_partition.values()))
+
+
+async def _back_to_the_group(consumer: AIOKafkaConsumer) -> None:
+    """Reads on from where the group has committed. What was handled and not committed comes again: to the inbox a no-op."""
+    if not consumer.assignment():
+        return
+    committed = await consumer.seek_to_committed()
+    if never := [at for at, offset in committed.items() if not offset]:
+        await consumer.seek_to_beginning(*never)
 
 
 def consuming_broker(
@@ -118,16 +153,5 @@ def consuming_broker(
         title=group_of(service),
     )
     subscriber(deliver)
-
-    async def get_msg(consumer: AIOKafkaConsumer) -> Records:
-        """FastStream's own looks every few milliseconds, and after each look that found nothing sleeps as long once more."""
-        found = await _some(consumer, _FIRST_WAIT_MS, knobs.batch)
-        while found and len(found) < knobs.batch and not whole(found):
-            more = await _some(consumer, _REST_WAIT_MS, knobs.batch - len(found))
-            if not more:
-                break
-            found += more
-        return found
-
-    subscriber.get_msg = get_msg  # type: ignore[method-assign]  # there is no setting for it
+    subscriber.get_msg = _Taking(knobs.batch, whole)  # type: ignore[method-assign]  # there is no setting for it
     return broker, subscriber
