@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import get_args
 
 import uvicorn
-import uvloop
 from fastapi import APIRouter
 from sqlalchemy import MetaData
 
@@ -100,7 +99,7 @@ def run(spec: ServiceSpec, argv: Sequence[str] | None = None) -> None:
         sys.exit(f"error: {error}")
     logs.configure(spec.name, role, settings.log_level)
     tracing.configure(settings)
-    code = uvloop.run(Process(spec, settings, listening).main())
+    code = asyncio.run(Process(spec, settings, listening).main())
     tracing.close()
     sys.exit(code)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import signal
 import sqlite3
@@ -10,7 +11,6 @@ import sys
 from dataclasses import replace
 
 import uvicorn
-import uvloop
 
 from shared.logs import configure
 from steadypath.phone.app import DroppableProtocol, simulator
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = PhoneSettings.from_env(os.environ)
         settings = replace(settings, host=given.host or settings.host, port=given.port or settings.port)
-        uvloop.run(_serve(settings))
+        asyncio.run(_serve(settings))
     except (OSError, ValueError, sqlite3.Error) as error:
         print(f"phone simulator: cannot run: {error}", file=sys.stderr)
         return 1
