@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.adherence.commands import alerts, followups, outcomes, reach, watch
-from services.adherence.commands.voice import noting
 from services.adherence.storage import followups as follow_up_rows
 from services.adherence.storage import people
 from shared.defaults import default
-from shared.due import Fire, Fires, WorkItem
+from shared.due import Fires, WorkItem
 from shared.messaging.unit import Unit
 from shared.messaging.work import KEY_PARKED
 
@@ -74,17 +73,7 @@ async def tell_of_parked_keys(unit: Unit, items: Sequence[WorkItem]) -> None:
         await reach.key_still_parked(unit, item.clinic_id, item.key)
 
 
-def _noted(fire: Fire) -> Fire:
-    """What all of the items lead to goes onto the timelines at once."""
-
-    async def noted(unit: Unit, items: Sequence[WorkItem]) -> None:
-        async with noting(unit):
-            await fire(unit, items)
-
-    return noted
-
-
-_FIRES: Fires = {
+FIRES: Fires = {
     KEY_PARKED: tell_of_parked_keys,
     "dose-window": close_windows,
     "check-in-window": close_windows,
@@ -94,4 +83,3 @@ _FIRES: Fires = {
     watch.GAP_CHECK: check_gaps,
     followups.MONITORING: pass_monitoring_deadlines,
 }
-FIRES: Fires = {kind: _noted(fire) for kind, fire in _FIRES.items()}

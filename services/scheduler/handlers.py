@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from services.scheduler import events, versions
@@ -14,7 +15,8 @@ from services.scheduler.storage.occurrences import Ending, Placed
 from services.scheduler.storage.plans import Stored
 from shared.events import adherence as a
 from shared.events import messages as m
-from shared.messaging.unit import Handlers, Unit
+from shared.events.base import Event
+from shared.messaging.unit import Handler, Handlers, Unit
 
 
 async def on_message_begun(
@@ -26,8 +28,7 @@ async def on_message_begun(
 
 
 async def _mark_sent(unit: Unit, ids: Sequence[UUID]) -> None:
-    """All texts of a batch at once: at eight o'clock hundreds come in one. Every other handler here reads or changes what
-    stands of an occurrence, and begins with `unit.settle()`."""
+    """All texts of a batch at once: at eight o'clock hundreds come in one."""
     await occurrences.mark_sent(unit.conn, ids, unit.now)
 
 
@@ -35,7 +36,6 @@ async def on_message_withheld(unit: Unit, event: m.MessageWithheldV1) -> None:
     """No text went. For an old plan version what still holds is said again under the current one; for all else that is it."""
     if event.occurrence_id is None or event.person_id is not None:
         return
-    await unit.settle()
     found = await occurrences.find(unit.conn, event.occurrence_id)
     if found is None or found[1] != "said":
         return
@@ -58,7 +58,6 @@ async def _reissue(unit: Unit, placed: Placed) -> None:
 
 async def on_follow_up_settled(unit: Unit, event: a.FollowUpKeptV1 | a.FollowUpMissedV1) -> None:
     """An outcome is on record: nothing more is due about this follow-up, and what was said and not texted is taken back."""
-    await unit.settle()
     row = (await plans.load(unit.conn, [event.patient_id])).get(event.patient_id)
     if row is None or event.follow_up_id in row.plan.settled:
         return
@@ -71,7 +70,6 @@ async def on_follow_up_settled(unit: Unit, event: a.FollowUpKeptV1 | a.FollowUpM
 
 async def on_hold(unit: Unit, event: a.AskingHeldV1 | a.AskingResumedV1) -> None:
     """While a medicine is held nobody is asked to take it. State under its own version: an older word changes nothing."""
-    await unit.settle()
     row = (await plans.load(unit.conn, [event.patient_id])).get(event.patient_id)
     medicine = str(event.medication_id)
     if row is None or row.holds.get(medicine, {}).get("version", 0) >= event.hold_version:
@@ -97,14 +95,24 @@ async def _take_back(unit: Unit, row: Stored, said: list[Placed], reason: str) -
     await occurrences.end(unit.conn, [Ending(one.occurrence.id, "withdrawn", reason) for one in said])
 
 
+def _sees_all(handler: Handler[Any]) -> Handler[Any]:
+    """Reads what stands of occurrences, with what was left for later of the events before it in the batch."""
+
+    async def seeing(unit: Unit, event: Event) -> None:
+        await unit.write_left()
+        await handler(unit, event)
+
+    return seeing
+
+
 HANDLERS: Handlers = {
     m.MessageSentV1: on_message_begun,
     m.MessageDeliveredV1: on_message_begun,
     m.MessageUndeliveredV1: on_message_begun,
     m.MessageUnconfirmedV1: on_message_begun,
-    m.MessageWithheldV1: on_message_withheld,
-    a.FollowUpKeptV1: on_follow_up_settled,
-    a.FollowUpMissedV1: on_follow_up_settled,
-    a.AskingHeldV1: on_hold,
-    a.AskingResumedV1: on_hold,
+    m.MessageWithheldV1: _sees_all(on_message_withheld),
+    a.FollowUpKeptV1: _sees_all(on_follow_up_settled),
+    a.FollowUpMissedV1: _sees_all(on_follow_up_settled),
+    a.AskingHeldV1: _sees_all(on_hold),
+    a.AskingResumedV1: _sees_all(on_hold),
 }

@@ -129,18 +129,18 @@ class Unit:
 
     def later(self, write: Later, item: object) -> None:
         """Leaves the item to `write`, which gets all that the transaction has left to it at once: what each event of a batch
-        would write by a statement of its own. Whoever reads what it writes calls `settle` first."""
+        would write by a statement of its own. Whoever reads what it writes calls `write_left` first."""
         self.buffers.later.setdefault(write, []).append(item)
 
-    async def settle(self) -> None:
-        """Carries out what was left for later."""
+    async def write_left(self) -> None:
+        """Writes what was left for later."""
         while self.buffers.later:
             write = next(iter(self.buffers.later))
             await write(self, self.buffers.later.pop(write))
 
     async def flush(self) -> None:
         """Writes what is buffered. The owner of the transaction calls it right before the commit; nobody else needs to."""
-        await self.settle()
+        await self.write_left()
         await outbox.write(self.conn, self.service, self.buffers.events)
         await work.write(self.conn, self.service, self.buffers.work)
         self.buffers.events.clear()

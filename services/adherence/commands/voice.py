@@ -1,44 +1,20 @@
-"""Everything that adherence hears about a patient and everything that it says goes onto that patient's timeline."""
+"""Everything that adherence hears about a patient and everything that it says goes onto that patient's timeline, with the
+transaction, all of it in one statement."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TypeAlias
 from uuid import UUID
 
 from services.adherence.storage import timeline
-from services.adherence.storage.timeline import Line
 from shared.events.base import Event
 from shared.messaging.unit import Unit
 
 #: What made adherence say something: an event's id, or the kind of due work, or "command".
 Because: TypeAlias = UUID | str | None
 
-#: What the units inside `noting` have to put onto timelines.
-_unwritten: dict[Unit, list[Line]] = {}
 
-
-@asynccontextmanager
-async def noting(unit: Unit) -> AsyncIterator[None]:
-    """Whatever the unit sees and says in here is written in one statement at its end, in the order in which it was noted. Left
-    by an exception nothing is: its transaction is rolled back."""
-    lines = _unwritten[unit] = []
-    try:
-        yield
-    finally:
-        del _unwritten[unit]
-    await timeline.remember(unit, lines)
-
-
-async def _note(unit: Unit, line: Line) -> None:
-    if unit in _unwritten:
-        _unwritten[unit].append(line)
-    else:
-        await timeline.remember(unit, [line])
-
-
-async def saw(unit: Unit, event: Event) -> None:
+def saw(unit: Unit, event: Event) -> None:
     """Notes the event being handled, at its own clinical time."""
     if unit.cause is None:
         raise ValueError("only the handler of an event has seen one")
@@ -50,7 +26,7 @@ async def saw(unit: Unit, event: Event) -> None:
         causation_id=unit.cause.causation_id,
         cause=None,
     )
-    await _note(unit, line)
+    unit.later(timeline.remember, line)
 
 
 async def say(
@@ -68,5 +44,5 @@ async def say(
         causation_id=because if isinstance(because, UUID) else None,
         cause=because if isinstance(because, str) else None,
     )
-    await _note(unit, line)
+    unit.later(timeline.remember, line)
     return said

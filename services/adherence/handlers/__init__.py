@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from services.adherence.commands.voice import noting, saw
+from services.adherence.commands.voice import saw
 from services.adherence.handlers import due, messages, plans
 from shared.events.base import Event
 from shared.messaging.unit import Handler, Handlers, Unit
@@ -15,9 +15,8 @@ def _noted(handler: Handler[Any]) -> Callable[[Unit, Any], Awaitable[None]]:
     """Every event goes onto the patient's timeline before it has its effect, so that causes stand before effects."""
 
     async def noted(unit: Unit, event: Event) -> None:
-        async with noting(unit):
-            await saw(unit, event)
-            await handler(unit, event)
+        saw(unit, event)
+        await handler(unit, event)
 
     return noted
 

@@ -61,7 +61,7 @@ async def test_what_is_left_for_later_is_written_once_and_before_who_asks_for_it
         unit.later(write, 1)
         unit.later(write, 2)
         assert written == []
-        await unit.settle()
+        await unit.write_left()
         unit.later(write, 3)
         await unit.flush()
         await unit.flush()

@@ -140,7 +140,7 @@ async def test_what_a_part_that_is_taken_back_left_for_later_is_not_written(dry_
         with suppress(KeyError):
             async with part(unit):
                 unit.later(write, "refused")
-                await unit.settle()
+                await unit.write_left()
                 raise KeyError("bug")
         written.clear()
         await unit.flush()
