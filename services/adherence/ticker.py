@@ -25,11 +25,11 @@ async def close_windows(unit: Unit, items: Sequence[WorkItem]) -> None:
             await unit.plan_work(item.kind, item.ref, again, key=item.key, clinic_id=item.clinic_id, data={"waited": True})
         else:
             ready.append(item)
-    for row in _rows(ready):
+    for row in _rounds(ready):
         await outcomes.close_windows(unit, [UUID(item.ref) for item in row])
 
 
-def _rows(items: Sequence[WorkItem]) -> list[list[WorkItem]]:
+def _rounds(items: Sequence[WorkItem]) -> list[list[WorkItem]]:
     """The items of one patient one after the other, as they came; those of different patients side by side."""
     rows: list[list[WorkItem]] = []
     before: Counter[UUID] = Counter()

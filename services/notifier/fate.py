@@ -44,7 +44,7 @@ class Told:
 
 async def _read(unit: Unit, attempt_id: UUID) -> tuple[Attempt, Message] | None:
     known = (await fates.read(unit, [attempt_id])).get(attempt_id)
-    return None if known is None else known.read
+    return None if known is None else known.as_read
 
 
 async def provider_has(unit: Unit, *told: Told) -> None:
@@ -62,7 +62,7 @@ async def heed(unit: Unit, known: Mapping[UUID, Pair], told: Sequence[Told]) -> 
     for pair, each in about:
         await _heed_one(unit, pair, each, taken, carried)
     await fates.write(unit, known.values())
-    newly_asked = [pair.text for pair in known.values() if pair.text.asked and not pair.read[1].asked]
+    newly_asked = [pair.text for pair in known.values() if pair.text.asked and not pair.as_read[1].asked]
     await conversations.asked(unit, *newly_asked)
 
 

@@ -69,8 +69,10 @@ class Consumer:
         self._keeper: asyncio.Task[None] | None = None
         self._waiting_since: float | None = None
         self._lag = Lag()
-        #: Kafka is asked only for what somebody told us of (`reach`): partition -> the last offset that is known to be there.
-        self._told: dict[TopicPartition, int] | None = None
+        #: At rest Kafka is asked only for what `reach` was told of.
+        self._resting = False
+        #: What it was told of and is waited for now: partition -> the last offset that is known to be there.
+        self._awaited: Mapping[TopicPartition, int] = {}
 
     def start(self) -> None:
         """Begins to connect, and goes on until `stop`."""
@@ -116,27 +118,27 @@ class Consumer:
     def rest(self, resting: bool) -> None:
         """Simulated time only. While we rest, Kafka is asked for nothing but what `reach` is told of: looking for what cannot be
         there every few milliseconds would cost a tenth of a core."""
-        self._told = {} if resting else None
+        self._resting, self._awaited = resting, {}
         consumer = self._kafka()
         if consumer is not None:
             _pause(consumer) if resting else consumer.resume(*consumer.paused())
 
-    def _ask(self, missing: dict[TopicPartition, int]) -> None:
+    def _ask(self, missing: Mapping[TopicPartition, int]) -> None:
         """For these alone: a request names every partition, and most have nothing."""
         consumer = self._kafka()
-        if self._told is not None and consumer is not None:
-            self._told = missing
+        if self._resting and consumer is not None:
+            self._awaited = missing
             consumer.resume(*(consumer.paused() & missing.keys()))
 
     def _whole(self, records: Records) -> bool:
-        """Whether these are all that we were told of, as far as it is not handled yet; true where nobody tells us."""
+        """Whether these are all that is waited for; true where nobody has told us of anything."""
         last = {TopicPartition(record.topic, record.partition): record.offset for record in records}
-        return all(last.get(at, -1) >= told for at, told in (self._told or {}).items())
+        return all(last.get(at, -1) >= told for at, told in self._awaited.items())
 
     async def _deliver(self, records: Records) -> None:
         consumer = self._kafka()
-        if self._told is not None and consumer is not None:
-            self._told = {}
+        if self._resting and consumer is not None:
+            self._awaited = {}
             _pause(consumer)
         await self.delivery.deliver(records)
 

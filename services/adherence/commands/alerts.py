@@ -57,7 +57,8 @@ class Cause:
 async def raise_alert(
     unit: Unit, patient: Patient, cause: Cause, because: Because = None, *, known: Sequence[Alert] | None = None
 ) -> bool:
-    """Whether it is a new one. `known`: what is unresolved of the cause, where that has been read already."""
+    """Whether it is a new one. `known`: what is unresolved of the cause, where that has been read already: in this transaction,
+    under the patient's lock, and nothing of the cause raised since."""
     if _told(unit, lambda said: said.dedup_key == cause.key, lambda said, _at: said.raised_at):
         return False
     if known is None:

@@ -70,7 +70,7 @@ COLUMNS = [attempt.c[field.name] for field in fields(Attempt)]
 _GET = select(*COLUMNS).where(attempt.c.id == bindparam("wanted"))
 _BEGIN = attempt.insert().values(lease_until_machine=func.clock_timestamp() + _LEASE)
 _END = update(attempt).where(attempt.c.id == bindparam("wanted"), attempt.c.outcome == bindparam("was"))
-_TAKEN = select(attempt.c.sid).where(attempt.c.sid == any_(bindparam("sids", type_=ARRAY(attempt.c.sid.type))))
+_TAKEN_SIDS = select(attempt.c.sid).where(attempt.c.sid == any_(bindparam("sids", type_=ARRAY(attempt.c.sid.type))))
 _ORPHANED = (attempt.c.lease_until_machine < func.clock_timestamp()).label("orphaned")
 _OPEN = select(attempt.c.id, _ORPHANED).where(attempt.c.outcome == spelt_out("open")).order_by(attempt.c.started_at, attempt.c.id)
 _NEXT_LOOK = select(func.min(attempt.c.look_at))
@@ -167,7 +167,7 @@ async def taken_sids(unit: Unit, sids: Collection[str]) -> frozenset[str]:
     """Which of these SIDs are already some attempt's."""
     if not sids:
         return frozenset()
-    return frozenset((await unit.conn.execute(_TAKEN, {"sids": list(sids)})).scalars())
+    return frozenset((await unit.conn.execute(_TAKEN_SIDS, {"sids": list(sids)})).scalars())
 
 
 async def lookalikes(unit: Unit, known: Attempt, within: timedelta) -> int:

@@ -30,14 +30,14 @@ _READ = (
     .with_for_update()
 )
 _WIDTH = len(attempts.COLUMNS)
-_TAKEN = typed_sql(
+_WRITE_ATTEMPTS = typed_sql(
     SERVICE,
     "UPDATE ~attempt AS a SET outcome = v.outcome, sid = v.sid, sid_from = coalesce(v.sid_from, a.sid_from), look_at = v.look_at"
     " FROM unnest(:ids, :was, :outcomes, :sids, :sids_from, :look_at) AS v(id, was, outcome, sid, sid_from, look_at)"
     " WHERE a.id = v.id AND a.outcome = v.was",
     binds=(("ids", _IDS), *((name, _WORDS) for name in ("was", "outcomes", "sids", "sids_from")), ("look_at", _INSTANTS)),
 )
-_MOVED = typed_sql(
+_WRITE_TEXTS = typed_sql(
     SERVICE,
     "UPDATE ~message AS m SET state = v.state, epoch = v.epoch, why = NULL, waits_for = NULL, changed_at = :now,"
     " accepted_at = v.accepted_at, asked = v.asked"
@@ -61,7 +61,7 @@ class Pair:
 
     attempt: Attempt
     text: Message
-    read: tuple[Attempt, Message]
+    as_read: tuple[Attempt, Message]
     sid_from: str | None = None
 
     def take(self, sid: str, learnt_from: str) -> None:
@@ -93,12 +93,12 @@ async def read(unit: Unit, attempt_ids: Collection[UUID]) -> dict[UUID, Pair]:
 
 async def write(unit: Unit, pairs: Iterable[Pair]) -> None:
     """Writes those that are not what they were. Raises RuntimeError where a row is not as it was read: it was held."""
-    ended = [pair for pair in pairs if pair.attempt != pair.read[0]]
-    moved = [pair for pair in pairs if pair.text != pair.read[1]]
+    ended = [pair for pair in pairs if pair.attempt != pair.as_read[0]]
+    moved = [pair for pair in pairs if pair.text != pair.as_read[1]]
     if ended:
-        await _all(unit, _TAKEN, len(ended), _ended(ended))
+        await _all(unit, _WRITE_ATTEMPTS, len(ended), _ended(ended))
     if moved:
-        await _all(unit, _MOVED, len(moved), {"now": unit.now, **_moved(moved)})
+        await _all(unit, _WRITE_TEXTS, len(moved), {"now": unit.now, **_moved(moved)})
 
 
 async def _all(unit: Unit, statement: Any, rows: int, values: Mapping[str, Any]) -> None:
@@ -109,7 +109,7 @@ async def _all(unit: Unit, statement: Any, rows: int, values: Mapping[str, Any])
 def _ended(pairs: Collection[Pair]) -> Mapping[str, Any]:
     return {
         "ids": [pair.attempt.id for pair in pairs],
-        "was": [pair.read[0].outcome for pair in pairs],
+        "was": [pair.as_read[0].outcome for pair in pairs],
         "outcomes": [pair.attempt.outcome for pair in pairs],
         "sids": [pair.attempt.sid for pair in pairs],
         "sids_from": [pair.sid_from for pair in pairs],
@@ -120,8 +120,8 @@ def _ended(pairs: Collection[Pair]) -> Mapping[str, Any]:
 def _moved(pairs: Collection[Pair]) -> Mapping[str, Any]:
     return {
         "ids": [pair.text.id for pair in pairs],
-        "was": [pair.read[1].state for pair in pairs],
-        "was_epoch": [pair.read[1].epoch for pair in pairs],
+        "was": [pair.as_read[1].state for pair in pairs],
+        "was_epoch": [pair.as_read[1].epoch for pair in pairs],
         "states": [pair.text.state for pair in pairs],
         "epochs": [pair.text.epoch for pair in pairs],
         "accepted_at": [pair.text.accepted_at for pair in pairs],
