@@ -126,7 +126,7 @@ class Delivery:
         if any(each.failure is not None for each in arrived):
             return False
         try:
-            await self._handling.as_batch(arrived)
+            new = await self._handling.as_batch(arrived)
         except Exception as error:
             if policy_of(error) is Policy.WAIT:
                 raise self._to_wait_for(error) from None
@@ -134,7 +134,7 @@ class Delivery:
             log.failure("batch failed, going record by record", error, level="warning", rows=len(arrived))
             return False
         self._counts.batches += 1
-        self._progressed(arrived)
+        self._progressed(arrived, new=new)
         return True
 
     async def _one(self, arrived: Arrived) -> None:
@@ -143,13 +143,13 @@ class Delivery:
             return
         for attempt, pause in enumerate((*self._knobs.retry_pauses, None), 1):
             try:
-                await self._handling.as_batch([arrived])
+                new = await self._handling.as_batch([arrived])
             except Exception as error:
                 await self._after(error, arrived, attempt, pause)
                 if policy_of(error) is Policy.PARK or pause is None:
                     return
             else:
-                self._progressed([arrived])
+                self._progressed([arrived], new=new)
                 return
 
     async def _after(self, error: Exception, arrived: Arrived, attempt: int, pause: float | None) -> None:
@@ -177,8 +177,10 @@ class Delivery:
         self._parked_in_a_row[arrived.at] += parked
         self.progress_at = monotonic()
 
-    def _progressed(self, arrived: Sequence[Arrived]) -> None:
-        self.progress_at = monotonic()
+    def _progressed(self, arrived: Sequence[Arrived], *, new: bool) -> None:
+        """What comes again is progress once it is committed: a consumer that cannot commit goes back and meets it for ever."""
+        if new:
+            self.progress_at = monotonic()
         for each in arrived:
             self._parked_in_a_row.pop(each.at, None)
 
@@ -205,6 +207,7 @@ class Delivery:
             log.failure("offsets not committed", error, level="warning", service=self._handling.service)
             return
         self.positions.update({at: said.offset for at, said in offsets.items()})
+        self.progress_at = monotonic()
         self.moved.set()
 
     def _rewind(self, records: Sequence[Record]) -> None:

@@ -40,16 +40,17 @@ class Handling:
     counts: Counts
     wake: Wake = _nobody
 
-    async def as_batch(self, arrived: Sequence[Arrived]) -> None:
-        """All in one transaction or none. Every record must be readable; markers have no effect."""
+    async def as_batch(self, arrived: Sequence[Arrived]) -> bool:
+        """All in one transaction or none; whether any of it was new. Every record must be readable; markers have no effect."""
         events = [each for each in arrived if not each.is_marker]
         if not events:
-            return
+            return False
         buffers, seen = Buffers(), Counts()
         with tracing.delivered(events):
             await self._in_one(events, buffers, seen)
         self._count(seen)
         buffers.committed(self.wake)
+        return seen.repeats < len(events)
 
     async def _in_one(self, events: Sequence[Arrived], buffers: Buffers, seen: Counts) -> None:
         async with self.engine.begin() as conn:

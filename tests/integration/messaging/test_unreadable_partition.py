@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiokafka.consumer.fetcher import FetchResult
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from shared.events.due import DueWithdrawnV1
 from shared.messaging.unit import Unit
-from tests.integration.messaging.bench import Bench, Heard, until, withdrawn
+from tests.integration.messaging.bench import QUICK, Bench, Heard, until, withdrawn
 from tests.integration.messaging.records import record
 
 _getall = FetchResult.getall
@@ -81,3 +81,33 @@ async def test_what_came_before_what_was_waited_for(bench: Bench, broken: Broken
     await consumer.reach({"due.v1:0": 1, "due.v1:1": 0}, 30)
     assert broken.left == 0
     assert (heard.of(one), heard.of(two)) == ([0, 1], [0])
+
+
+async def test_a_consumer_that_cannot_commit_is_stuck_though_it_meets_the_same_again(bench: Bench) -> None:
+    """As where the task that keeps it in its group has ended: every look fails, and it goes back to where the group stands."""
+    heard, patient = Heard(), uuid4()
+    handling = bench.handling(heard)
+    consumer = bench.consumer(handling, replace(QUICK, stuck_after=7.0))
+    await until(consumer.assigned)
+    kafka = consumer._kafka()
+    assert kafka is not None
+    getmany = kafka.getmany
+
+    failed_after = [0]
+
+    async def failing(**how: Any) -> Any:
+        """Fails once after every record that was handled."""
+        met = handling.counts.handled + handling.counts.repeats
+        if met > failed_after[-1]:
+            failed_after.append(met)
+            raise KafkaError
+        return await getmany(**how)
+
+    async def refused(_offsets: Any) -> None:
+        raise KafkaError
+
+    kafka.getmany, kafka.commit = failing, refused
+    await bench.raw(record(withdrawn(patient), partition=0))
+    await until(lambda: handling.counts.repeats)
+    await until(consumer.stuck_for)
+    assert heard.of(patient) == [0]
