@@ -36,19 +36,26 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
                 patient.reply("1")
                 assert patient.happened("dose-taken") == ["dose-taken"]
                 found = Told(collector, clinic, patient, running)
-                wait_until(
-                    lambda: all(_named(found, *one) for one in _LAST), within=30, what="each process has sent its last span"
-                )
+                wait_until(lambda: _whole(found), within=30, what="every span of that morning has arrived")
                 yield found
 
 
-#: What each process ends last of all that happens here: the others' spans came with it or before.
-_LAST = (
-    ("scheduler", "fire occurrence"),
-    ("notifier", "say reply-received.v1"),
+#: The ends of what happens here. Each process sends by the batch: what stands around a span may come seconds after it.
+_ENDS = (
     ("notifier", "say message-delivered.v1"),
+    ("adherence", "handle message-sent.v1"),
     ("adherence", "say dose-taken.v1"),
 )
+
+
+def _whole(told: Told) -> bool:
+    """The ends are there, every span that another one names as its parent or links to, and the batch of each said event."""
+    spans = list(told.collector.spans)
+    seen = {(span.trace, span.id) for span in spans}
+    named = {(span.trace, span.parent) for span in spans if span.parent} | {link for span in spans for link in span.links}
+    said = {(span.trace, span.id) for span in spans if span.name.startswith("say ")}
+    published = {link for span in spans if span.name == "publish batch" for link in span.links}
+    return named <= seen and said <= published and all(_named(told, *one) for one in _ENDS)
 
 
 def _named(told: Told, service: str, name: str) -> list[Seen]:
