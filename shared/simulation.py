@@ -102,7 +102,7 @@ class Stepper:
         self._last: _Seen | None = None
         self._roamed_at: datetime | None = None
         #: When Kafka is asked again although no driver says so.
-        self._resting: asyncio.TimerHandle | None = None
+        self._waking: asyncio.TimerHandle | None = None
         self._rows = typed_sql(runtime.settings.service, ALL_THAT_WAITS, columns=(("lasts", JSONB),))
 
     async def step(self, expected: Expected | None = None) -> Snapshot:
@@ -121,9 +121,9 @@ class Stepper:
         if self._consumer is None:
             return
         self._consumer.rest(True)
-        if self._resting is not None:
-            self._resting.cancel()
-        self._resting = asyncio.get_running_loop().call_later(_NEXT_STEP, self._consumer.rest, False)
+        if self._waking is not None:
+            self._waking.cancel()
+        self._waking = asyncio.get_running_loop().call_later(_NEXT_STEP, self._consumer.rest, False)
 
     async def _step(self, expected: Expected) -> Snapshot:
         if self._consumer is not None:

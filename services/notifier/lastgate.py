@@ -32,10 +32,11 @@ _NEVER_QUIET = ("00:00", "00:00")
 
 @dataclass(frozen=True)
 class _Passing:
-    """A text that may leave, `queued` still or put down as `attempting` already, and what it says."""
+    """A text that may leave, and what it says. Mostly `queued` still; `begun` says that it stands as `attempting` already."""
 
     text: Message
     body: str = field(repr=False)
+    begun: bool
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ class Gate:
 
     async def _begin(self, unit: Unit, group: Group, passing: Sequence[_Passing]) -> list[Letter]:
         """Puts down what may leave: all texts in one statement, their attempts in another."""
-        begun = await turns.begin(unit, [each.text for each in passing if each.text.state == "queued"])
+        begun = await turns.begin(unit, [each.text for each in passing if not each.begun])
         drafts = []
         for each in passing:
-            text = begun.get(each.text.id) if each.text.state == "queued" else each.text
+            text = each.text if each.begun else begun.get(each.text.id)
             if text is None:
                 continue
             facts = group.facts[text.contact_id]
@@ -84,14 +85,15 @@ class Gate:
             await _withhold(unit, text, "no-template")
             await ops_say(unit, "no-template", {"template": text.template}, dedup=f"no-template/{text.template}")
             return None
-        if text.waits_for == "digest":
+        begun = text.waits_for == "digest"
+        if begun:
             # At once: the next text of the group may be one that this one has just taken along, or would take this one along.
-            begun = await messages.move(unit, text, "attempting", waits_for=None)
-            if begun is None:
+            moved = await messages.move(unit, text, "attempting", waits_for=None)
+            if moved is None:
                 return None
-            text = begun
+            text = moved
         group.passed(text)
-        return _Passing(text, body)
+        return _Passing(text, body, begun)
 
     async def _body(self, unit: Unit, group: Group, text: Message) -> str:
         """Rendered now, from what is true now."""

@@ -22,16 +22,15 @@ from shared.messaging.knobs import Knobs
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
 Records: TypeAlias = tuple[Record, ...]
 
+#: So long (machine milliseconds) one wait for records lasts; it ends at the first, or when the consumer is stopped.
+_FIRST_WAIT_MS = 1_000
+#: Where some are there and others are known to be on their way, so long for those.
+_MORE_WAIT_MS = 50
+
 
 def addresses(bootstrap: str) -> list[str]:
     """`host:port,host:port` as FastStream needs it: to it a text is one address, commas and all, which nothing answers."""
     return [address.strip() for address in bootstrap.split(",")]
-
-
-#: So long (machine milliseconds) one wait for records lasts; it ends at the first, or when the consumer is stopped.
-_FIRST_WAIT_MS = 1_000
-#: Where some are there and others are known to be on their way, so long for those.
-_REST_WAIT_MS = 50
 
 
 def publishing_broker(bootstrap: str, service: str, knobs: Knobs) -> KafkaBroker:
@@ -79,7 +78,7 @@ class _Taking:
     def __init__(self, at_most: int, whole: Callable[[Records], bool]) -> None:
         self._at_most = at_most
         self._whole = whole
-        #: Something was taken and not handed on: the consumer stands behind records that nobody has got.
+        #: A call began and did not end: the consumer may stand behind records that nobody has got.
         self._astray = False
 
     async def __call__(self, consumer: AIOKafkaConsumer) -> Records:
@@ -90,7 +89,7 @@ class _Taking:
         self._astray = True
         found = await _some(consumer, _FIRST_WAIT_MS, self._at_most)
         while found and len(found) < self._at_most and not self._whole(found):
-            more = await _some(consumer, _REST_WAIT_MS, self._at_most - len(found))
+            more = await _some(consumer, _MORE_WAIT_MS, self._at_most - len(found))
             if not more:
                 break
             found += more

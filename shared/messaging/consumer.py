@@ -71,7 +71,7 @@ class Consumer:
         self._lag = Lag()
         #: At rest Kafka is asked only for what `reach` was told of.
         self._resting = False
-        #: What it was told of and is waited for now: partition -> the last offset that is known to be there.
+        #: What it was told of and is still to come: partition -> the last offset that is known to be there.
         self._awaited: Mapping[TopicPartition, int] = {}
 
     def start(self) -> None:

@@ -18,10 +18,8 @@ _IDS = ARRAY(_ID)
 
 async def enter(conn: AsyncConnection, service: str, ids: Sequence[UUID]) -> set[UUID]:
     """Writes the ids down; those that were not there before, whose events are therefore still to be handled."""
-    said = "INSERT INTO ~inbox (event_id) SELECT unnest(:ids) ON CONFLICT DO NOTHING RETURNING event_id"
-    statement = typed_sql(service, said, columns=(("event_id", _ID),), binds=(("ids", _IDS),))
-    result = await conn.execute(statement, {"ids": list(dict.fromkeys(ids))})
-    return set(result.scalars())
+    fresh, _ = await admit(conn, service, ids, ())
+    return fresh
 
 
 async def admit(conn: AsyncConnection, service: str, ids: Sequence[UUID], keys: Iterable[UUID]) -> tuple[set[UUID], set[UUID]]:

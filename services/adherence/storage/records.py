@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, any_, bindparam, exists, literal_column, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, any_, bindparam, exists, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.adherence.domain.silence import Fact
 from services.adherence.storage.occurrences import Occurrence, occurrence_of
 from services.adherence.storage.tables import IDS, facts, history, incidents, occurrences
-from shared.db import tables_of
+from shared.messaging.parking import waits_for_a_person
 from shared.messaging.unit import Unit
 
 
@@ -121,15 +121,6 @@ async def expect(unit: Unit, one: Occurrence) -> Record | None:
     return None if row is None else _record(row)
 
 
-def _parked() -> Any:
-    """Whether an event or due work of the patient waits for a person, as `unit.is_parked` asks it. The states stand in the SQL:
-    with a bind parameter PostgreSQL no longer finds the partial indexes once it plans the statement generically."""
-    tables = tables_of(_SERVICE)
-    event = exists().where(tables.parked.c.key == occurrences.c.patient_id, text("parked.state IN ('parked', 'behind')"))
-    work = exists().where(tables.due_work.c.key == occurrences.c.patient_id, text("due_work.state = 'parked'"))
-    return or_(event, work)
-
-
 #: An incident of the clinic's channel at any time of the window.
 _CHANNEL_DOWN = exists().where(
     incidents.c.clinic_id == occurrences.c.clinic_id,
@@ -137,7 +128,8 @@ _CHANNEL_DOWN = exists().where(
     or_(incidents.c.cleared_at.is_(None), incidents.c.cleared_at >= occurrences.c.due_at),
 )
 _ALL_WANTED = occurrences.c.occurrence_id == any_(bindparam("wanted", type_=IDS))
-_CLOSING: Select[Any] = select(*occurrences.c, _FACTS, _parked().label("is_parked"), _CHANNEL_DOWN.label("down")).where(
+_IS_PARKED = waits_for_a_person(_SERVICE, occurrences.c.patient_id).label("is_parked")
+_CLOSING: Select[Any] = select(*occurrences.c, _FACTS, _IS_PARKED, _CHANNEL_DOWN.label("down")).where(
     _ALL_WANTED, ~occurrences.c.closed
 )
 
