@@ -42,27 +42,27 @@ def key_of(occurrence_id: UUID) -> str:
 
 async def on_dose_due(unit: Unit, event: DoseDueV1) -> None:
     medications = [str(dose.medication_id) for dose in event.doses]
-    await _queue(unit, event, "dose", wall=event.slot_time, medications=medications)
+    _queue(unit, event, "dose", wall=event.slot_time, medications=medications)
 
 
 async def on_check_in_due(unit: Unit, event: CheckInDueV1) -> None:
-    await _queue(unit, event, f"{event.instrument}/{event.item}", instrument=event.instrument, item=event.item)
+    _queue(unit, event, f"{event.instrument}/{event.item}", instrument=event.instrument, item=event.item)
 
 
 async def on_follow_up_due(unit: Unit, event: FollowUpDueV1) -> None:
-    await _queue(unit, event, "follow-up", at=event.deadline_at)
+    _queue(unit, event, "follow-up", at=event.deadline_at)
 
 
 async def on_appointment_reminder_due(unit: Unit, event: AppointmentReminderDueV1) -> None:
-    await _queue(unit, event, "appointment", at=event.starts_at)
+    _queue(unit, event, "appointment", at=event.starts_at)
 
 
 async def on_monitoring_due(unit: Unit, event: MonitoringDueV1) -> None:
-    await _queue(unit, event, "monitoring", at=event.deadline_at)
+    _queue(unit, event, "monitoring", at=event.deadline_at)
 
 
 async def on_education_due(unit: Unit, event: EducationDueV1) -> None:
-    await _queue(unit, event, "education", lesson=event.lesson)
+    _queue(unit, event, "education", lesson=event.lesson)
 
 
 async def on_due_withdrawn(unit: Unit, event: DueWithdrawnV1) -> None:
@@ -81,7 +81,7 @@ async def on_due_expired(unit: Unit, event: DueExpiredV1) -> None:
         await withhold(unit, text, "too-late")
 
 
-async def _queue(unit: Unit, event: OccurrenceDue, template: str, **params: Any) -> None:
+def _queue(unit: Unit, event: OccurrenceDue, template: str, **params: Any) -> None:
     """`answer_until` goes along for the conversation: how long an answer counts."""
     told = {name: value if isinstance(value, str | list) else value.isoformat() for name, value in params.items()}
     draft = _draft(
@@ -93,7 +93,7 @@ async def _queue(unit: Unit, event: OccurrenceDue, template: str, **params: Any)
         not_before=event.due_at,
         useful_until=event.useful_until,
     )
-    await messages.queue_or_reissue(unit, draft)
+    messages.queue_or_reissue(unit, draft)
 
 
 def _draft(unit: Unit, event: DueEvent, kind: MessageKind, **more: Any) -> MessageDraft:

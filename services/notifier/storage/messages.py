@@ -102,8 +102,6 @@ def message_id(key: str) -> UUID:
 
 #: By key, or by id: of a text of a forgotten time only that may be known (restored_texts.py).
 QUEUE = insert(message).on_conflict_do_nothing()
-
-
 _QUEUED = QUEUE.returning(message.c.id)
 
 
@@ -115,28 +113,34 @@ async def queue(unit: Unit, draft: MessageDraft) -> UUID | None:
     return queued
 
 
-async def queue_or_reissue(unit: Unit, draft: MessageDraft) -> UUID | None:
-    """As `queue`; a text that has not left is asked for again where the draft's plan version is newer. Never a second text:
-    it is the same row. One whose request is under way only takes the newer facts along: should it prove that nothing left, the
-    gate finds them, and the scheduler will not say them again."""
-    queued = await queue(unit, draft)
-    if queued is not None or draft.plan_version is None:
-        return queued
-    known = await one(unit, message_id(draft.key), lock=True)
-    if known is None or (known.plan_version or 0) >= draft.plan_version:
-        return None
-    fresh = values_of(unit, draft)
-    names = ("template", "params", "plan_version", "cause_id", "cause_type", "correlation_id", "due_at")
-    kept = {name: fresh[name] for name in names}
-    same = update(message).where(message.c.id == known.id).values(**kept, useful_until=draft.useful_until)
+def queue_or_reissue(unit: Unit, draft: MessageDraft) -> None:
+    """As `queue`, with the others that this transaction asks for; a text that has not left is asked for again where the draft's
+    plan version is newer. Never a second text: it is the same row. One whose request is under way only takes the newer facts
+    along: should it prove that nothing left, the gate finds them, and the scheduler will not say them again."""
+    unit.later(_queue_or_reissue, (draft, values_of(unit, draft)))
+
+
+async def _queue_or_reissue(unit: Unit, asked: Sequence[tuple[MessageDraft, dict[str, Any]]]) -> None:
+    queued = set((await unit.conn.execute(_QUEUED, [values for _, values in asked])).scalars())
+    unit.after_commit("sender")
+    for draft, values in asked:
+        if values["id"] in queued:
+            queued.discard(values["id"])  # said twice in one transaction, the second is a reissue
+        elif draft.plan_version is not None:
+            await _reissue(unit, draft.plan_version, values)
+
+
+async def _reissue(unit: Unit, version: int, fresh: Mapping[str, Any]) -> None:
+    known = await one(unit, fresh["id"], lock=True)
+    if known is None or (known.plan_version or 0) >= version:
+        return
+    names = ("template", "params", "plan_version", "cause_id", "cause_type", "correlation_id", "due_at", "useful_until")
+    same = update(message).where(message.c.id == known.id).values({name: fresh[name] for name in names})
     if known.state == "attempting":
         await unit.conn.execute(same)
-        return None
-    if known.state not in _REISSUABLE:
-        return None
-    again = {"not_before": draft.not_before, "changed_at": unit.now, "why": None, "waits_for": None}
-    await unit.conn.execute(same.values(state="queued", epoch=message.c.epoch + 1, **again))
-    return known.id
+    elif known.state in _REISSUABLE:
+        again = {"not_before": fresh["not_before"], "changed_at": unit.now, "why": None, "waits_for": None}
+        await unit.conn.execute(same.values(state="queued", epoch=message.c.epoch + 1, **again))
 
 
 async def tombstone(unit: Unit, draft: MessageDraft, why: str) -> Message | None:
@@ -144,6 +148,7 @@ async def tombstone(unit: Unit, draft: MessageDraft, why: str) -> Message | None
     withheld, so that its due event, heard later, finds it so. One whose request is under way remembers it for the gate, should
     nothing have left. The row as withheld now, or None where it is not."""
     values = values_of(unit, draft) | {"state": "withheld", "why": why}
+    await unit.write_left()
     row = (await unit.conn.execute(QUEUE.values(values).returning(*COLUMNS))).one_or_none()
     if row is not None:
         return message_of(row)
@@ -196,6 +201,7 @@ async def postpone(unit: Unit, known: Message, until: datetime, waits_for: str, 
 
 async def one(unit: Unit, wanted: UUID, *, lock: bool = False) -> Message | None:
     """The text of an id. `lock`: its row stays as it is until the transaction ends."""
+    await unit.write_left()
     row = (await unit.conn.execute(_ONE_LOCKED if lock else _ONE, {"wanted": wanted})).one_or_none()
     return None if row is None else message_of(row)
 

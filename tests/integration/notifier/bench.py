@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -140,12 +141,14 @@ class Bench:
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
-    async def hear(self, event: Event) -> None:
-        """As the delivery does it: the key locked, one transaction, the event as cause."""
-        async with self.runtime.unit() as unit:
-            unit.cause = self.envelope(event)
-            await unit.lock(event.key)
-            await HANDLERS[type(event)](unit, event)
+    async def hear(self, *events: Event) -> None:
+        """As the delivery does it: the keys locked, one transaction, each event as the cause of what it leads to."""
+        async with self.runtime.unit() as around:
+            await around.lock(*{event.key for event in events})
+            for event in events:
+                unit = copy(around)
+                unit.cause = self.envelope(event)
+                await HANDLERS[type(event)](unit, event)
 
     def envelope(self, event: Event) -> Envelope:
         return Envelope(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from uuid import uuid4
 
 import pytest
 
+from services.notifier.storage import messages
 from shared.events.adherence import (
     AskingHeldV1,
     AskingResumedV1,
 )
+from shared.events.base import Event
 from shared.events.due import DoseQuantity, DueExpiredV1, DueWithdrawnV1
-from tests.integration.notifier.bench import CLINIC, Bench
+from shared.events.plans import PlanSnapshot, PlanStartedV1
+from tests.integration.notifier.bench import CLINIC, ZONE, Bench, Someone
 from tests.integration.notifier.texts_out import status
 
 
@@ -71,6 +75,45 @@ async def test_a_withdrawn_occurrence_is_never_texted_in_either_order(bench: Ben
     await bench.settle()
     assert await status(bench, dose) == ("withheld", "withdrawn")
     assert await bench.phone_of(patient) == []
+
+
+def _about_one_dose(bench: Bench, patient: Someone) -> list[Event]:
+    """Its due event, a plan of a newer version, the reissue under it, and both ways in which an occurrence ends."""
+    due = bench.dose(patient)
+    reissue = bench.dose(patient, occurrence=due.occurrence_id, version=2, slot_time="09:00")
+    ids = {"clinic_id": CLINIC, "patient_id": patient.id}
+    occurrence = ids | {"occurrence_id": due.occurrence_id, "kind": "dose-due", "plan_version": 3}
+    snapshot = PlanSnapshot(plan_id=uuid4(), status="active", zone=ZONE, starts_on=bench.now.date(), texts_a_day=2)
+    return [
+        due,
+        PlanStartedV1(**ids, plan_version=2, plan=snapshot),
+        reissue,
+        DueWithdrawnV1(**occurrence, reason="dose-changed"),
+        DueExpiredV1(**occurrence, due_at=bench.now, reason="outage"),
+    ]
+
+
+async def test_what_is_heard_in_one_batch_comes_to_what_it_comes_to_one_by_one(bench: Bench) -> None:
+    """In whatever order, and however few of them."""
+    for size in (2, 3):
+        for order in permutations(range(5), size):
+            stands = []
+            for together in (True, False):
+                patient = await bench.patient()
+                about = _about_one_dose(bench, patient)
+                events = [about[each] for each in order]
+                for heard in [events] if together else [[each] for each in events]:
+                    await bench.hear(*heard)
+                stands.append(await _stand_of(bench, patient))
+            assert stands[0] == stands[1], order
+
+
+async def _stand_of(bench: Bench, patient: Someone) -> list[tuple[object, ...]]:
+    """The patient's texts, without ids; the epoch counts the moves."""
+    names = ("state", "why", "waits_for", "epoch", "params", "plan_version", "cause_type", "not_before", "useful_until")
+    async with bench.runtime.unit() as unit:
+        texts = await messages.listed(unit, CLINIC, patient_id=patient.id)
+    return [tuple(getattr(text, name) for name in names) for text, _, _ in texts]
 
 
 async def test_a_withdrawal_after_the_text_changes_nothing(bench: Bench) -> None:

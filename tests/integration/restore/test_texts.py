@@ -93,7 +93,8 @@ async def test_a_text_that_nobody_asks_for_any_more_cannot_be_asked_for_again(da
         await restored_texts.record(unit, delivered(wanted), listed())
         draft = MessageDraft("occurrence/b", "check-in", CLINIC, "mood/mood", uuid4(), "check-in-due", NOW, NOW, PATIENT)
         assert await messages.queue(unit, draft) is None
-        assert await messages.queue_or_reissue(unit, replace(draft, plan_version=9)) is None
+        messages.queue_or_reissue(unit, replace(draft, plan_version=9))
+        await unit.write_left()
         assert (await unit.conn.execute(select(attempt.c.outcome))).scalars().all() == ["taken"]
 
 
