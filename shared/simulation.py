@@ -191,9 +191,10 @@ class Stepper:
             rows = (await conn.execute(self._rows, {"now": now})).one()
         instants = {name: at for name, at in (("ticker", rows.next_due), ("ops", rows.next_notice)) if at is not None}
         due = rows.due + (rows.next_notice is not None and rows.next_notice <= now)
-        for loop in self._loops.all:
-            # One that cannot say fails the step: left out, it would look as if it had nothing to do.
-            instant = None if loop.name in _IN_THE_ROWS else await loop.work.next_due()
+        others = [loop for loop in self._loops.all if loop.name not in _IN_THE_ROWS]
+        # One that cannot say fails the step: left out, it would look as if it had nothing to do.
+        told = await asyncio.gather(*(loop.work.next_due() for loop in others))
+        for loop, instant in zip(others, told, strict=True):
             if instant is not None:
                 due += instant <= now
                 instants[loop.name] = instant

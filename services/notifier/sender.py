@@ -48,6 +48,8 @@ class Sender:
         self._others = 0
         self._looked_for_orphans = 0.0
         self._unreached = 0
+        #: More may be due than the last look took: there was no room, or the channel lets one through at a time.
+        self._more = False
         self._answers = Together(self._accepted, at_most=_CONNECTIONS, expected=lambda: len(self._tasks))
 
     def in_flight(self) -> int:
@@ -66,6 +68,7 @@ class Sender:
         settled = await self._settle_orphans()
         room = min(_CONNECTIONS - len(self._tasks), _GROUP)
         if room <= 0:
+            self._more = True
             return settled
         decided, letters = 0, list[Letter]()
         async with self._runtime.unit() as unit:
@@ -79,6 +82,7 @@ class Sender:
         """Locks everybody first, in one order; only what is read after that is believed."""
         open_now, limit = await self._channel(unit, room)
         due = await turns.due(unit, limit, channel_open=open_now)
+        self._more = not open_now or len(due) == limit
         if not due:
             return 0, []
         await unit.lock(*{key for text in due for key in text.lock_keys})
@@ -101,7 +105,8 @@ class Sender:
 
     def _done(self, attempt_id: UUID) -> None:
         self._tasks.pop(attempt_id, None)
-        self._runtime.wake(self.name)
+        if self._more:
+            self._runtime.wake(self.name)
 
     async def _deliver(self, letter: Letter, committed_at: float) -> None:
         """The request and the record of what it came to. A record that fails leaves the row to its lease: doubt, not silence."""
