@@ -1,9 +1,9 @@
-"""Attempts with their texts: read together under the locks, moved on in memory, and written back together. One read and two
-writes, however many fates a transaction learns and however much it learns of each."""
+"""Attempts with their texts: read together under the locks, moved on in memory, and written back together. One read and one
+write, however many fates a transaction learns and however much it learns of each."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -30,26 +30,24 @@ _READ = (
     .with_for_update()
 )
 _WIDTH = len(attempts.COLUMNS)
-_WRITE_ATTEMPTS = typed_sql(
+_WRITE = typed_sql(
     SERVICE,
-    "UPDATE ~attempt AS a SET outcome = v.outcome, sid = v.sid, sid_from = coalesce(v.sid_from, a.sid_from), look_at = v.look_at"
-    " FROM unnest(:ids, :was, :outcomes, :sids, :sids_from, :look_at) AS v(id, was, outcome, sid, sid_from, look_at)"
-    " WHERE a.id = v.id AND a.outcome = v.was",
-    binds=(("ids", _IDS), *((name, _WORDS) for name in ("was", "outcomes", "sids", "sids_from")), ("look_at", _INSTANTS)),
-)
-_WRITE_TEXTS = typed_sql(
-    SERVICE,
-    "UPDATE ~message AS m SET state = v.state, epoch = v.epoch, why = NULL, waits_for = NULL, changed_at = :now,"
+    "WITH ended AS (UPDATE ~attempt AS a"
+    " SET outcome = v.outcome, sid = v.sid, sid_from = coalesce(v.sid_from, a.sid_from), look_at = v.look_at"
+    " FROM unnest(:attempts, :were, :outcomes, :sids, :sids_from, :look_at) AS v(id, was, outcome, sid, sid_from, look_at)"
+    " WHERE a.id = v.id AND a.outcome = v.was RETURNING a.id),"
+    " moved AS (UPDATE ~message AS m SET state = v.state, epoch = v.epoch, why = NULL, waits_for = NULL, changed_at = :now,"
     " accepted_at = v.accepted_at, asked = v.asked"
-    " FROM unnest(:ids, :was, :was_epoch, :states, :epochs, :accepted_at, :asked)"
+    " FROM unnest(:texts, :was, :was_epoch, :states, :epochs, :accepted_at, :asked)"
     " AS v(id, was, was_epoch, state, epoch, accepted_at, asked)"
-    " WHERE m.id = v.id AND m.state = v.was AND m.epoch = v.was_epoch",
+    " WHERE m.id = v.id AND m.state = v.was AND m.epoch = v.was_epoch RETURNING m.id)"
+    " SELECT (SELECT count(*) FROM ended) AS ended, (SELECT count(*) FROM moved) AS moved",
     binds=(
         ("now", DateTime(timezone=True)),
-        ("ids", _IDS),
-        *((name, _WORDS) for name in ("was", "states")),
+        *((name, _IDS) for name in ("attempts", "texts")),
+        *((name, _WORDS) for name in ("were", "outcomes", "sids", "sids_from", "was", "states")),
         *((name, _NUMBERS) for name in ("was_epoch", "epochs")),
-        ("accepted_at", _INSTANTS),
+        *((name, _INSTANTS) for name in ("look_at", "accepted_at")),
         ("asked", ARRAY(message.c.asked.type)),
     ),
 )
@@ -91,25 +89,21 @@ async def read(unit: Unit, attempt_ids: Collection[UUID]) -> dict[UUID, Pair]:
     return found
 
 
-async def write(unit: Unit, pairs: Iterable[Pair]) -> None:
+async def write(unit: Unit, pairs: Collection[Pair]) -> None:
     """Writes those that are not what they were. Raises RuntimeError where a row is not as it was read: it was held."""
     ended = [pair for pair in pairs if pair.attempt != pair.as_read[0]]
     moved = [pair for pair in pairs if pair.text != pair.as_read[1]]
-    if ended:
-        await _all(unit, _WRITE_ATTEMPTS, len(ended), _ended(ended))
-    if moved:
-        await _all(unit, _WRITE_TEXTS, len(moved), {"now": unit.now, **_moved(moved)})
-
-
-async def _all(unit: Unit, statement: Any, rows: int, values: Mapping[str, Any]) -> None:
-    if (await unit.conn.execute(statement, values)).rowcount != rows:
+    if not ended and not moved:
+        return
+    written = (await unit.conn.execute(_WRITE, {"now": unit.now, **_ended(ended), **_moved(moved)})).one()
+    if (written.ended, written.moved) != (len(ended), len(moved)):
         raise RuntimeError("a row that was held has changed")
 
 
 def _ended(pairs: Collection[Pair]) -> Mapping[str, Any]:
     return {
-        "ids": [pair.attempt.id for pair in pairs],
-        "was": [pair.as_read[0].outcome for pair in pairs],
+        "attempts": [pair.attempt.id for pair in pairs],
+        "were": [pair.as_read[0].outcome for pair in pairs],
         "outcomes": [pair.attempt.outcome for pair in pairs],
         "sids": [pair.attempt.sid for pair in pairs],
         "sids_from": [pair.sid_from for pair in pairs],
@@ -119,7 +113,7 @@ def _ended(pairs: Collection[Pair]) -> Mapping[str, Any]:
 
 def _moved(pairs: Collection[Pair]) -> Mapping[str, Any]:
     return {
-        "ids": [pair.text.id for pair in pairs],
+        "texts": [pair.text.id for pair in pairs],
         "was": [pair.as_read[1].state for pair in pairs],
         "was_epoch": [pair.as_read[1].epoch for pair in pairs],
         "states": [pair.text.state for pair in pairs],
