@@ -95,9 +95,9 @@ class Consumer:
         return self.delivery.busy
 
     def handled(self) -> int:
-        """Rises with every record that was settled, for the simulation's snapshot."""
+        """Rises with every record that may have changed something here, for the simulation's snapshot."""
         counts = self._handling.counts
-        return counts.handled + counts.repeats + counts.without_handler + counts.parked + counts.parked_behind
+        return counts.handled + counts.repeats + counts.parked + counts.parked_behind
 
     def positions(self) -> dict[str, int]:
         """ "topic:partition" -> the next offset, as committed."""

@@ -41,8 +41,11 @@ class Handling:
     wake: Wake = _nobody
 
     async def as_batch(self, arrived: Sequence[Arrived]) -> bool:
-        """All in one transaction or none; whether any of it was new. Every record must be readable; markers have no effect."""
-        events = [each for each in arrived if not each.is_marker]
+        """All in one transaction or none; whether any of it was new. Every record must be readable; markers have no effect, and
+        events that nobody here handles have none either: they cost no transaction, and whether they are new is not known."""
+        said = [each for each in arrived if not each.is_marker]
+        events = [each for each in said if each.event is None or type(each.event) in self.handlers]
+        self.counts.without_handler += len(said) - len(events)
         if not events:
             return False
         buffers, seen = Buffers(), Counts()

@@ -105,6 +105,7 @@ async def test_a_known_event_without_a_handler_is_confirmed_and_counted(bench: B
     consumer = bench.consumer(handling)
     await until(lambda: handling.counts.without_handler == 1 and sum(consumer.positions().values()) == 1)
     assert await parked(bench) == []
+    assert await bench.query("SELECT event_id FROM ~inbox") == [], "it has no effect that could come twice"
 
 
 async def test_only_the_offsets_of_the_records_done_are_committed(bench: Bench) -> None:
