@@ -136,7 +136,7 @@ async def _learn(unit: Unit, one: Said) -> None:
         # Caused by no event: a person has put it right.
         value, reason = _CORRECTED[cast("type[DoseOutcome]", type(event))], getattr(event, "reason", None)
         fact = Fact(envelope.id, "correction", cast("DoseOutcome", event).at, value, reason)
-        await records.hear(unit, event.clinic_id, event.key, occurrence, fact)
+        await records.hear(unit, [records.Heard(event.clinic_id, event.key, occurrence, fact)])
 
 
 async def _learn_alert(unit: Unit, event: AlertEvent, one: Said) -> None:

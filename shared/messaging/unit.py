@@ -132,9 +132,12 @@ class Unit:
         would write by a statement of its own. Whoever reads what it writes calls `write_left` first."""
         self.buffers.later.setdefault(write, []).append(item)
 
-    async def write_left(self) -> None:
-        """Writes what was left for later."""
-        while self.buffers.later:
+    async def write_left(self, *only: Later) -> None:
+        """Writes what was left for later; where some are named, what was left to these and not what they leave in their turn."""
+        for named in only:
+            if named in self.buffers.later:
+                await named(self, self.buffers.later.pop(named))
+        while self.buffers.later and not only:
             write = next(iter(self.buffers.later))
             await write(self, self.buffers.later.pop(write))
 

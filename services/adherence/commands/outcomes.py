@@ -17,11 +17,10 @@ from services.adherence.domain import checkins
 from services.adherence.domain.alerts import Alert
 from services.adherence.domain.checkins import CheckInOutcome, Instrument
 from services.adherence.domain.doses import DoseOutcome
-from services.adherence.domain.silence import Fact
 from services.adherence.storage import alerts, occurrences, people, records
 from services.adherence.storage.occurrences import Occurrence
 from services.adherence.storage.people import Patient
-from services.adherence.storage.records import Record, Revision
+from services.adherence.storage.records import Heard, Record, Revision
 from shared.defaults import default
 from shared.events.adherence import (
     CheckInAnsweredV1,
@@ -39,10 +38,15 @@ WINDOW = {"dose": "dose-window", "check-in": "check-in-window"}
 
 async def expect(unit: Unit, one: Occurrence) -> None:
     """A due event: the window is kept, its closing planned, and what came before it is looked at now."""
-    taken = await records.expect(unit, one)
-    if taken is not None:
+    await settle_due(unit, one, await records.expect(unit, [one]))
+
+
+async def settle_due(unit: Unit, one: Occurrence, taken: Mapping[UUID, Record]) -> None:
+    """What follows from a due event whose window was kept, should it have been, with others' (`records.expect`)."""
+    record = taken.get(one.id)
+    if record is not None:
         await plan_window(unit, one)
-    await _settle_one(unit, taken or await records.get(unit, one.id))
+    await _settle_one(unit, record or await records.get(unit, one.id))
 
 
 async def plan_window(unit: Unit, one: Occurrence) -> None:
@@ -60,9 +64,21 @@ async def plan_window(unit: Unit, one: Occurrence) -> None:
     )
 
 
-async def fact(unit: Unit, clinic_id: UUID, patient_id: UUID, occurrence_id: UUID, known: Fact) -> Occurrence | None:
+async def fact(unit: Unit, heard: Heard) -> Occurrence | None:
     """One more fact about an occurrence, whether or not it has been said due yet. The occurrence as it is now, where it has."""
-    return await _settle_one(unit, await records.hear(unit, clinic_id, patient_id, occurrence_id, known))
+    return await settle_heard(unit, heard, await records.hear(unit, [heard]))
+
+
+async def settle_heard(unit: Unit, heard: Heard, found: dict[UUID, Record]) -> Occurrence | None:
+    """What follows from a fact that was kept, with others (`records.hear`), for the record as those before it have left it.
+    `found` then has it with this fact."""
+    record = found.get(heard.occurrence_id)
+    if record is None:
+        return None
+    record = record.with_fact(heard.fact)
+    now = (await _settle(unit, [record]))[0]
+    found[heard.occurrence_id] = replace(record, one=now)
+    return now
 
 
 async def close_windows(unit: Unit, wanted: Sequence[UUID]) -> None:

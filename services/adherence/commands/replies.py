@@ -11,6 +11,7 @@ from services.adherence.domain.silence import Fact
 from services.adherence.storage import alerts as alert_rows
 from services.adherence.storage import followups as follow_up_rows
 from services.adherence.storage import occurrences, people
+from services.adherence.storage.records import Heard
 from shared.events.adherence import SideEffectReportedV1
 from shared.events.base import stable_id
 from shared.events.messages import ReplyReceivedV1
@@ -65,7 +66,7 @@ async def _answer(unit: Unit, event: ReplyReceivedV1, patient_id: UUID) -> None:
     if occurrence_id is None:
         return
     known = Fact(event_id(unit), "answer", event.at, event.answer, event.reason, event.score, item)
-    one = await outcomes.fact(unit, event.clinic_id, patient_id, occurrence_id, known)
+    one = await outcomes.fact(unit, Heard(event.clinic_id, patient_id, occurrence_id, known))
     follow_up = await follow_up_rows.by_occurrence(unit, occurrence_id) if one is None else None
     if follow_up is not None:
         await followups.settle(unit, follow_up.id)

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-from services.adherence.commands.voice import saw
 from services.adherence.handlers import due, messages, plans
-from shared.events.base import Event
-from shared.messaging.unit import Handler, Handlers, Unit
-
-
-def _noted(handler: Handler[Any]) -> Callable[[Unit, Any], Awaitable[None]]:
-    """Every event goes onto the patient's timeline before it has its effect, so that causes stand before effects."""
-
-    async def noted(unit: Unit, event: Event) -> None:
-        saw(unit, event)
-        await handler(unit, event)
-
-    return noted
-
+from services.adherence.handlers.together import alone, expects, hears
+from shared.messaging.unit import Handlers
 
 HANDLERS: Handlers = {
-    event: _noted(handler) for event, handler in {**plans.HANDLERS, **due.HANDLERS, **messages.HANDLERS}.items()
+    **{event: alone(handler) for event, handler in {**plans.HANDLERS, **due.HANDLERS, **messages.HANDLERS}.items()},
+    **{event: expects(occurrence_of) for event, occurrence_of in due.EXPECTED.items()},
+    **{event: hears(fact_of) for event, fact_of in messages.HEARD.items()},
 }

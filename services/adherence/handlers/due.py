@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,8 +16,9 @@ from services.adherence.storage import people
 from services.adherence.storage.followups import FollowUp, Monitoring
 from services.adherence.storage.occurrences import Occurrence
 from services.adherence.storage.people import Patient
+from services.adherence.storage.records import Heard
 from shared.events import due
-from shared.events.base import stable_id
+from shared.events.base import Event, stable_id
 from shared.events.due import (
     CheckInDueV1,
     DoseDueV1,
@@ -35,8 +38,8 @@ def _window(event: OccurrenceDue) -> Window:
     return Window(event.due_at, max(event.answer_until, event.due_at), event.plan_version)
 
 
-async def on_dose_due(unit: Unit, event: DoseDueV1) -> None:
-    one = Occurrence(
+def dose(event: DoseDueV1) -> Occurrence:
+    return Occurrence(
         event.occurrence_id,
         event.clinic_id,
         event.patient_id,
@@ -44,13 +47,12 @@ async def on_dose_due(unit: Unit, event: DoseDueV1) -> None:
         event.local_date,
         _window(event),
         series_id=event.series_id,
-        medication_ids=tuple(dose.medication_id for dose in event.doses),
+        medication_ids=tuple(one.medication_id for one in event.doses),
     )
-    await outcomes.expect(unit, one)
 
 
-async def on_check_in_due(unit: Unit, event: CheckInDueV1) -> None:
-    one = Occurrence(
+def check_in(event: CheckInDueV1) -> Occurrence:
+    return Occurrence(
         event.occurrence_id,
         event.clinic_id,
         event.patient_id,
@@ -61,7 +63,6 @@ async def on_check_in_due(unit: Unit, event: CheckInDueV1) -> None:
         instrument=event.instrument,
         item=event.item,
     )
-    await outcomes.expect(unit, one)
 
 
 async def on_follow_up_due(unit: Unit, event: FollowUpDueV1) -> None:
@@ -107,7 +108,7 @@ async def on_withdrawn(unit: Unit, event: DueWithdrawnV1) -> None:
         await unit.drop_work(followups.MONITORING, str(event.occurrence_id))
         return
     known = Fact(_id(unit), "withdrawn", unit.now, reason=event.reason, version=event.plan_version)
-    await outcomes.fact(unit, event.clinic_id, event.patient_id, event.occurrence_id, known)
+    await outcomes.fact(unit, Heard(event.clinic_id, event.patient_id, event.occurrence_id, known))
 
 
 async def on_expired(unit: Unit, event: DueExpiredV1) -> None:
@@ -116,7 +117,7 @@ async def on_expired(unit: Unit, event: DueExpiredV1) -> None:
     if event.kind == "dose-due":
         patient = await people.patient(unit, event.clinic_id, event.patient_id)
         await outcomes.expect(unit, expired_dose(event, patient))
-    await outcomes.fact(unit, event.clinic_id, event.patient_id, event.occurrence_id, known)
+    await outcomes.fact(unit, Heard(event.clinic_id, event.patient_id, event.occurrence_id, known))
 
 
 def expired_dose(event: DueExpiredV1, patient: Patient) -> Occurrence:
@@ -147,9 +148,10 @@ async def only_noted(_unit: Unit, _event: OccurrenceDue) -> None:
     """It is on the timeline; there is nothing to find out about it."""
 
 
+#: What is expected from now on; nothing else comes of these, so they are handled together.
+EXPECTED: Mapping[type[Event], Callable[[Any], Occurrence]] = {due.DoseDueV1: dose, due.CheckInDueV1: check_in}
+
 HANDLERS: Handlers = {
-    due.DoseDueV1: on_dose_due,
-    due.CheckInDueV1: on_check_in_due,
     due.FollowUpDueV1: on_follow_up_due,
     due.FollowUpOverdueV1: on_follow_up_overdue,
     due.MonitoringDueV1: on_monitoring_due,

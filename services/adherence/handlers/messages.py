@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from services.adherence.commands import alerts, outcomes, reach, replies
 from services.adherence.domain.silence import Fact, FactKind
 from services.adherence.storage import people
+from services.adherence.storage.records import Heard
 from shared.events import messages
+from shared.events.base import Event
 from shared.events.messages import (
     ChannelIncidentV1,
     ContactEvent,
@@ -21,10 +26,17 @@ from shared.events.messages import (
 from shared.messaging.unit import Handlers, Unit
 
 
-async def _about_occurrence(unit: Unit, event: MessageEvent, known: Fact) -> None:
+def _heard(event: MessageEvent, known: Fact) -> Heard | None:
     """A fact about the patient's own text on an occurrence; a text of a running conversation is not the asking itself."""
-    if event.patient_id is not None and event.occurrence_id is not None and event.request_id is None:
-        await outcomes.fact(unit, event.clinic_id, event.patient_id, event.occurrence_id, known)
+    if event.patient_id is None or event.occurrence_id is None or event.request_id is not None:
+        return None
+    return Heard(event.clinic_id, event.patient_id, event.occurrence_id, known)
+
+
+async def _about_occurrence(unit: Unit, event: MessageEvent, known: Fact) -> None:
+    heard = _heard(event, known)
+    if heard is not None:
+        await outcomes.fact(unit, heard)
 
 
 async def _about_safe_reply(unit: Unit, event: MessageEvent) -> None:
@@ -33,12 +45,12 @@ async def _about_safe_reply(unit: Unit, event: MessageEvent) -> None:
         await reach.safe_reply_did_not_go(unit, event.clinic_id, event.patient_id, None)
 
 
-async def on_sent(unit: Unit, event: MessageSentV1) -> None:
-    await _about_occurrence(unit, event, Fact(event_id(unit), "sent", event.at))
+def sent(unit: Unit, event: MessageSentV1) -> Heard | None:
+    return _heard(event, Fact(event_id(unit), "sent", event.at))
 
 
-async def on_delivered(unit: Unit, event: MessageDeliveredV1) -> None:
-    await _about_occurrence(unit, event, Fact(event_id(unit), "delivered", event.at))
+def delivered(unit: Unit, event: MessageDeliveredV1) -> Heard | None:
+    return _heard(event, Fact(event_id(unit), "delivered", event.at))
 
 
 async def on_undelivered(unit: Unit, event: MessageUndeliveredV1) -> None:
@@ -90,9 +102,13 @@ async def on_channel_incident(unit: Unit, event: ChannelIncidentV1) -> None:
 
 event_id = replies.event_id
 
+#: They bring a fact and nothing else, so they are handled together.
+HEARD: Mapping[type[Event], Callable[[Unit, Any], Heard | None]] = {
+    messages.MessageSentV1: sent,
+    messages.MessageDeliveredV1: delivered,
+}
+
 HANDLERS: Handlers = {
-    messages.MessageSentV1: on_sent,
-    messages.MessageDeliveredV1: on_delivered,
     messages.MessageUndeliveredV1: on_undelivered,
     messages.MessageUnconfirmedV1: on_unconfirmed,
     messages.MessageWithheldV1: on_withheld,

@@ -14,6 +14,7 @@ from services.adherence.domain.silence import Fact
 from services.adherence.http.parts import Body, Json, Reason, care_team, people_only, prescriber, slug_of, uuid_or_404
 from services.adherence.storage import occurrences
 from services.adherence.storage.followups import FollowUp, follow_up_of
+from services.adherence.storage.records import Heard
 from services.adherence.storage.tables import follow_ups
 from shared.errors import DomainError
 from shared.http import Caller, patient_id
@@ -93,7 +94,7 @@ def routes(runtime: Runtime) -> APIRouter:
                 raise DomainError("occurrence", "there is no such dose", accepted="the id of a dose of this clinic", status=404)
             await unit.lock(one.patient_id)
             correction = Fact(uuid4(), "correction", unit.now, body.outcome, slug_of(body.reason))
-            await outcomes.fact(unit, one.clinic_id, one.patient_id, identity, correction)
+            await outcomes.fact(unit, Heard(one.clinic_id, one.patient_id, identity, correction))
             done = await occurrences.get(unit, identity) or one
         return {"occurrence": str(identity), "outcome": done.state, "revision": done.revision}
 

@@ -10,8 +10,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, any_, bindparam, exists, literal_column, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.types import TypeEngine
 
 from services.adherence.domain.silence import Fact
 from services.adherence.storage.occurrences import Occurrence, occurrence_of
@@ -26,6 +41,21 @@ class Record:
 
     one: Occurrence
     facts: tuple[Fact, ...]
+
+    def with_fact(self, fact: Fact) -> Record:
+        """The same fact twice is one."""
+        known = any(each.id == fact.id for each in self.facts)
+        return self if known else replace(self, facts=(*self.facts, fact))
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A fact that has come in, and what it is about."""
+
+    clinic_id: UUID
+    patient_id: UUID
+    occurrence_id: UUID
+    fact: Fact
 
 
 @dataclass(frozen=True)
@@ -56,44 +86,52 @@ async def get(unit: Unit, occurrence_id: UUID) -> Record | None:
     return None if row is None else _record(row)
 
 
-# A fact comes in: it is kept, and the record is read, in one statement. That sees the facts from before it.
+_ALL_WANTED = occurrences.c.occurrence_id == any_(bindparam("wanted", type_=IDS))
+
+
+def _each(name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    """Of many rows that come as an array a column: one prepared statement serves whatever their number."""
+    return func.unnest(bindparam(name, type_=ARRAY(kind)))
+
+
+# Facts come in: they are kept, and their records are read, in one statement. That sees the facts from before it.
 _NEW = (
     insert(facts)
-    .values({column.name: bindparam(f"new_{column.name}", type_=column.type) for column in facts.c})
+    .from_select(list(facts.c.keys()), select(*(_each(f"new_{column.name}", column.type) for column in facts.c)))
     .on_conflict_do_nothing(index_elements=["fact_id"])
-    .returning(facts.c.fact_id)
     .cte("new")
 )
-_HEAR: Select[Any] = select(*occurrences.c, _FACTS, exists(select(_NEW.c.fact_id)).label("is_new")).where(_WANTED).add_cte(_NEW)
+_HEAR: Select[Any] = select(*occurrences.c, _FACTS).where(_ALL_WANTED).add_cte(_NEW)
 
 
-async def hear(unit: Unit, clinic_id: UUID, patient_id: UUID, occurrence_id: UUID, fact: Fact) -> Record | None:
-    """Keeps a fact as it came; the record with it, or None as for `get`. The same fact twice is one."""
+async def hear(unit: Unit, heard: Sequence[Heard]) -> dict[UUID, Record]:
+    """Keeps facts as they came. By occurrence: its record as it was before them; none as for `get`."""
     values = {
-        "wanted": occurrence_id,
-        "new_fact_id": fact.id,
-        "new_occurrence_id": occurrence_id,
-        "new_clinic_id": clinic_id,
-        "new_patient_id": patient_id,
-        "new_kind": fact.kind,
-        "new_at": fact.at,
-        "new_value": fact.value,
-        "new_reason": fact.reason,
-        "new_score": fact.score,
-        "new_item": fact.item,
-        "new_version": fact.version,
+        "wanted": list({each.occurrence_id for each in heard}),
+        "new_fact_id": [each.fact.id for each in heard],
+        "new_occurrence_id": [each.occurrence_id for each in heard],
+        "new_clinic_id": [each.clinic_id for each in heard],
+        "new_patient_id": [each.patient_id for each in heard],
+        "new_kind": [each.fact.kind for each in heard],
+        "new_at": [each.fact.at for each in heard],
+        "new_value": [each.fact.value for each in heard],
+        "new_reason": [each.fact.reason for each in heard],
+        "new_score": [each.fact.score for each in heard],
+        "new_item": [each.fact.item for each in heard],
+        "new_version": [each.fact.version for each in heard],
     }
-    row = (await unit.conn.execute(_HEAR, values)).first()
-    if row is None:
-        return None
-    found = _record(row)
-    return replace(found, facts=(*found.facts, fact)) if row.is_new else found
+    return {row.occurrence_id: _record(row) for row in await unit.conn.execute(_HEAR, values)}
 
 
-_IDS = ("occurrence_id", "clinic_id", "patient_id", "kind")
 #: What a due event says of its occurrence.
 _SAID_DUE = ("due_version", "due_at", "answer_until", "local_date", "series_id", "medication_ids", "instrument", "item")
-_DUE = insert(occurrences).values({name: bindparam(name, type_=occurrences.c[name].type) for name in (*_IDS, *_SAID_DUE)})
+#: Lists of medicines differ in length, so that they make no array: each comes as PostgreSQL writes one.
+_MEDICINES = cast(_each("medication_ids", Text()), IDS)
+_COMES_DUE = {
+    name: _MEDICINES if name == "medication_ids" else _each(name, occurrences.c[name].type)
+    for name in ("occurrence_id", "clinic_id", "patient_id", "kind", *_SAID_DUE)
+}
+_DUE = insert(occurrences).from_select(list(_COMES_DUE), select(*_COMES_DUE.values()))
 _EXPECT = _DUE.on_conflict_do_update(
     index_elements=["occurrence_id"],
     set_={name: _DUE.excluded[name] for name in _SAID_DUE},
@@ -101,24 +139,24 @@ _EXPECT = _DUE.on_conflict_do_update(
 ).returning(*occurrences.c, _FACTS)
 
 
-async def expect(unit: Unit, one: Occurrence) -> Record | None:
-    """Takes a due event's window; None where one of the same or a newer plan version is there: that one stands."""
+async def expect(unit: Unit, due: Sequence[Occurrence]) -> dict[UUID, Record]:
+    """Takes the windows of due events, no two of one occurrence. By occurrence: the record with its window; none where one of the
+    same or a newer plan version is there: that one stands."""
     values = {
-        "occurrence_id": one.id,
-        "clinic_id": one.clinic_id,
-        "patient_id": one.patient_id,
-        "kind": one.kind,
-        "due_version": one.window.due_version,
-        "due_at": one.window.due_at,
-        "answer_until": one.window.answer_until,
-        "local_date": one.local_date,
-        "series_id": one.series_id,
-        "medication_ids": list(one.medication_ids),
-        "instrument": one.instrument,
-        "item": one.item,
+        "occurrence_id": [one.id for one in due],
+        "clinic_id": [one.clinic_id for one in due],
+        "patient_id": [one.patient_id for one in due],
+        "kind": [one.kind for one in due],
+        "due_version": [one.window.due_version for one in due],
+        "due_at": [one.window.due_at for one in due],
+        "answer_until": [one.window.answer_until for one in due],
+        "local_date": [one.local_date for one in due],
+        "series_id": [one.series_id for one in due],
+        "medication_ids": [f"{{{','.join(map(str, one.medication_ids))}}}" for one in due],
+        "instrument": [one.instrument for one in due],
+        "item": [one.item for one in due],
     }
-    row = (await unit.conn.execute(_EXPECT, values)).first()
-    return None if row is None else _record(row)
+    return {row.occurrence_id: _record(row) for row in await unit.conn.execute(_EXPECT, values)}
 
 
 #: An incident of the clinic's channel at any time of the window.
@@ -127,7 +165,6 @@ _CHANNEL_DOWN = exists().where(
     or_(incidents.c.opened_at.is_(None), incidents.c.opened_at <= occurrences.c.answer_until),
     or_(incidents.c.cleared_at.is_(None), incidents.c.cleared_at >= occurrences.c.due_at),
 )
-_ALL_WANTED = occurrences.c.occurrence_id == any_(bindparam("wanted", type_=IDS))
 _IS_PARKED = waits_for_a_person(_SERVICE, occurrences.c.patient_id).label("is_parked")
 _CLOSING: Select[Any] = select(*occurrences.c, _FACTS, _IS_PARKED, _CHANNEL_DOWN.label("down")).where(
     _ALL_WANTED, ~occurrences.c.closed

@@ -69,6 +69,27 @@ async def test_what_is_left_for_later_is_written_once_and_before_who_asks_for_it
     assert await dry_bench.count("outbox", "scheduler") == 2, "what a later write says goes out with the rest"
 
 
+async def test_who_reads_what_one_of_them_writes_asks_for_that_alone(dry_bench: Bench) -> None:
+    written: list[str] = []
+
+    async def mark(unit: Unit, items: Sequence[str]) -> None:
+        written.extend(items)
+
+    async def settle(unit: Unit, items: Sequence[str]) -> None:
+        written.extend(items)
+        unit.later(mark, f"mark of {items[0]}")
+
+    async with dry_bench.engine("scheduler").begin() as conn:
+        unit = dry_bench.unit(conn)
+        unit.later(mark, "mark")
+        unit.later(settle, "settled")
+        await unit.write_left(settle)
+        await unit.write_left(settle)
+        assert written == ["settled"]
+        await unit.flush()
+    assert written == ["settled", "mark", "mark of settled"], "what it left in its turn stands behind what was left before"
+
+
 async def test_what_a_batch_leaves_for_later_stands_or_falls_with_it(dry_bench: Bench) -> None:
     heard, key = Heard(), uuid4()
 
