@@ -41,6 +41,11 @@ def requires(*roles: KeyRole) -> Callable[..., Awaitable[Caller]]:
     return dependency
 
 
+async def admitted(request: Request, *roles: KeyRole) -> Caller:
+    """As `requires`, for a plain route, which has no dependencies."""
+    return await requires(*roles)(request, await _bearer(request))
+
+
 async def reads_metrics(
     request: Request,
     credentials: HTTPAuthorizationCredentials | None = Security(_bearer),  # noqa: B008 - as above

@@ -106,6 +106,7 @@ async def test_a_repeated_field_validates(door: Door) -> None:
 async def test_too_long_a_body_and_an_unknown_attempt_are_refused(door: Door) -> None:
     assert await door.post(door.form(Padding="x" * 70_000)) == 413
     assert await door.post(door.form(), path=f"/notifier/twilio/status/{uuid4()}") == 404
+    assert await door.post(door.form(), path="/notifier/twilio/status/no-id") == 404
 
 
 async def test_an_unknown_number_by_callback_makes_it_suspect(door: Door) -> None:

@@ -223,6 +223,9 @@ async def test_a_step_is_no_audited_command_and_needs_the_role(house: House) -> 
     assert (audited, claimed) == (1, 0)
     assert [state for state, _ in await states(house)] == ["delivered", "delivered"]
     assert (await house.http.post("/scheduler/simulation/step", headers={"Authorization": ""})).status_code == 401
+    refused = await house.http.post("/scheduler/simulation/step", json={"published": {"due.v1:0": "many"}})
+    assert (refused.status_code, refused.json()["element"]) == (422, "published.*")
+    assert 'route="/scheduler/simulation/step",status="422"' in (await house.http.get("/metrics")).text
 
 
 async def test_too_many_parked_keys_make_the_service_unready(house: House) -> None:

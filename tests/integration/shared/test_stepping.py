@@ -88,21 +88,21 @@ async def test_kafka_rests_after_a_step_and_wakes_when_the_driver_has_gone(house
 async def test_what_no_row_tells_is_looked_for_once_in_a_clinical_day(house: House) -> None:
     roaming, bound = Looking(roams=True), Looking(roams=False)
     stepping = stepper(house, None, roaming, bound)
-    await stepping.step()
+    await stepping.step(Expected())
     first = roaming.looks
     house.clock.set(house.clock.now() + timedelta(hours=23, minutes=59))
-    await stepping.step()
+    await stepping.step(Expected())
     assert (roaming.looks, bound.looks) == (first, first)
     house.clock.set(house.clock.now() + timedelta(minutes=1))
-    await stepping.step()
-    await stepping.step()
+    await stepping.step(Expected())
+    await stepping.step(Expected())
     assert (roaming.looks, bound.looks) == (first + 1, first)
 
 
 async def test_at_the_end_of_an_advance_every_pass_looks(house: House) -> None:
     bound = Looking(roams=False)
     stepping = stepper(house, None, bound)
-    await stepping.step()
+    await stepping.step(Expected())
     looks = bound.looks
     await stepping.step(Expected(all=True))
     assert bound.looks > looks
