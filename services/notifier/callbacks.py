@@ -22,7 +22,7 @@ from services.notifier.domain.outcome import SID
 from services.notifier.fate import Told
 from services.notifier.storage import SERVICE, fates, messages
 from services.notifier.storage.fates import Pair
-from services.notifier.together import Together, hurried
+from services.notifier.together import Together, patience
 from services.notifier.webhook import Refused, Webhooks
 from shared.db import typed_sql
 from shared.defaults import default
@@ -57,11 +57,11 @@ class Callback:
         self.error_code = int(code) if code.isascii() and code.isdigit() and len(code) <= 6 else None
 
 
-async def keep(unit: Unit, said: Sequence[Told]) -> list[bool]:
+async def keep(unit: Unit, said: Sequence[Told], *, within: int | None = None) -> list[bool]:
     """Puts statuses down and lets them act, in this order. False for one of which there is no attempt; a repetition changes
-    nothing."""
+    nothing. `within` as for `Unit.lock`."""
     ids = {each.attempt_id for each in said}
-    await unit.lock(*await messages.lock_keys_of(unit, *ids))
+    await unit.lock(*await messages.lock_keys_of(unit, *ids), within=within)
     known = await fates.read(unit, ids)
     new = await _put_down(unit, known, [each for each in said if each.attempt_id in known])
     await fate.heed(unit, known, new)
@@ -94,9 +94,7 @@ def router(runtime: Runtime, webhooks: Webhooks) -> APIRouter:
 
     async def carry(items: Sequence[Told], *, alone: bool) -> list[bool]:
         async with runtime.unit() as unit:
-            if not alone:
-                await hurried(unit)
-            return await keep(unit, items)
+            return await keep(unit, items, within=patience(alone=alone))
 
     together = Together(carry, at_most=_GROUP)
 

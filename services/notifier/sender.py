@@ -18,7 +18,7 @@ from services.notifier.domain.templates import Templates
 from services.notifier.lastgate import Gate
 from services.notifier.storage import attempts, messages, turns
 from services.notifier.storage.attempts import Letter
-from services.notifier.together import Together, hurried
+from services.notifier.together import Together, patience
 from services.notifier.twilio_client import Provider
 from shared import tracing
 from shared.defaults import default
@@ -80,8 +80,9 @@ class Sender:
 
     async def _through_gate(self, unit: Unit, room: int) -> tuple[int, list[Letter]]:
         """Locks everybody first, in one order; only what is read after that is believed."""
-        open_now, limit = await self._channel(unit, room)
-        due = await turns.due(unit, limit, channel_open=open_now)
+        due, probe = await turns.due(unit, room)
+        open_now, limit = self._channel(unit.now, probe if due else await channel.probe_at(unit), room)
+        due = due[:limit] if open_now else await turns.useless(unit, room)
         self._more = not open_now or len(due) == limit
         if not due:
             return 0, []
@@ -89,14 +90,11 @@ class Sender:
         texts = await turns.again(unit, due, channel_open=open_now)
         return len(texts), await self._gate.pass_group(unit, texts)
 
-    async def _channel(self, unit: Unit, room: int) -> tuple[bool, int]:
+    def _channel(self, now: datetime, probe: datetime | None, room: int) -> tuple[bool, int]:
         """Whether texts may be consumed, and how many. Half open: one, and only while none is under way."""
-        probe = await channel.probe_at(unit)
         if probe is None:
             return True, room
-        if unit.now >= probe and not self._tasks:
-            return True, 1
-        return False, room
+        return now >= probe and not self._tasks, 1
 
     def _start(self, letter: Letter, committed_at: float) -> None:
         task = asyncio.create_task(self._deliver(letter, committed_at), name=f"letter {letter.attempt_id}")
@@ -129,9 +127,7 @@ class Sender:
     async def _accepted(self, items: Sequence[tuple[Letter, fate.Told]], *, alone: bool) -> Sequence[None]:
         """The provider has taken these, and so all is well. Several that come at a time are one transaction."""
         async with self._runtime.unit() as unit:
-            if not alone:
-                await hurried(unit)
-            await unit.lock(*{key for letter, _ in items for key in letter.lock_keys})
+            await unit.lock(*{key for letter, _ in items for key in letter.lock_keys}, within=patience(alone=alone))
             await fate.provider_has(unit, *(told for _, told in items))
             await channel.works(unit)
         self._unreached = 0

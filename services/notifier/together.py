@@ -15,36 +15,31 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
-from sqlalchemy import bindparam, func, select
-
 from shared.http import commands
 from shared.logs import log
-from shared.messaging.unit import Unit
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _Item_contra = TypeVar("_Item_contra", contravariant=True)
 _Result_co = TypeVar("_Result_co", covariant=True)
-#: How long (machine milliseconds) a statement of a group may take, the one that takes all its locks above all (`lock_timeout`
-#: would count for each of them anew). Two such waits (the group before, and its own) leave more than half of the 2 s in which an
-#: answer is to be recorded before its lease runs out. The database ends the wait, with an error: a statement that is cancelled
-#: from here would cost its connection.
+#: How long (machine milliseconds) a group may wait for all its locks. Two such waits (the group before, and its own) leave more
+#: than half of the 2 s in which an answer is to be recorded before its lease runs out. The database ends the wait, with an error:
+#: a statement that is cancelled from here would cost its connection.
 _PATIENCE = 400
-_HURRIED = select(func.set_config("statement_timeout", bindparam("wait"), True))
 #: How long (machine seconds) company is awaited after a group that had some, and how long what is known to be on its way.
 _COMPANY = 0.004
 _ON_THEIR_WAY = 0.015
 _LOOK = 0.001
 
 
-async def hurried(unit: Unit) -> None:
-    """The first statement of a group's transaction: it does not wait long for anybody's lock."""
-    await unit.conn.execute(_HURRIED, {"wait": f"{_PATIENCE}ms"})
+def patience(*, alone: bool) -> int | None:
+    """How long a group waits for its locks (machine milliseconds); who goes alone waits as long as it takes."""
+    return None if alone else _PATIENCE
 
 
 class Carry(Protocol[_Item_contra, _Result_co]):
     """Carries a group through, commit included, and returns what came of each in their order. It may be called again for one that
-    was in a group before: then it must change nothing. `alone`: one by itself, that may wait; else it is to be `hurried`."""
+    was in a group before: then it must change nothing. `alone`: one by itself, that may wait; a group has but its `patience`."""
 
     async def __call__(self, items: Sequence[_Item_contra], *, alone: bool) -> Sequence[_Result_co]: ...
 

@@ -73,9 +73,10 @@ class Unit:
         self.traceparent = traceparent or (cause.traceparent if cause else None)
         self.buffers = buffers if buffers is not None else Buffers()
 
-    async def lock(self, *keys: UUID) -> None:
-        """Takes the patient lock of all the keys, in the one order everybody uses. Call it first, with all of them (rule 2)."""
-        await lock_keys(self.conn, self.service, keys)
+    async def lock(self, *keys: UUID, within: int | None = None) -> None:
+        """Takes the patient lock of all the keys, in the one order everybody uses. Call it first, with all of them (rule 2).
+        `within`: machine milliseconds after which the database ends the wait, and the transaction, with an error."""
+        await lock_keys(self.conn, self.service, keys, within=within)
 
     def correlation_of(self, key: UUID) -> UUID:
         """The correlation id of what is said about a key: the cause's or the command's; what begins here, for a batch of patients

@@ -17,7 +17,8 @@ async def gate_facts(unit: Unit, ids: Collection[UUID]) -> dict[UUID, ContactFac
     """All that the gate and the templates may know of these contacts, now, under their locks. Who is not on file is not in it."""
     contacts = await some(unit, ids)
     settings = await clinics(unit, {known.clinic_id for known in contacts.values()})
-    labels = await labels_of(unit, [known.id for known in contacts.values() if known.is_patient])
+    named = [known.id for known in contacts.values() if known.is_patient and known.privacy == "named"]  # no other text has labels
+    labels = await labels_of(unit, named)
     return {
         known.id: _facts(unit, known, settings[known.clinic_id], labels.get(known.id, {}))
         for known in contacts.values()

@@ -31,10 +31,10 @@ def _is_due(*, channel_open: bool) -> ColumnElement[bool]:
     return and_(_QUEUED, turn <= bindparam("now"))
 
 
-def _most_urgent(*, channel_open: bool) -> Select[Any]:
+def _most_urgent(*more: ColumnElement[Any], channel_open: bool) -> Select[Any]:
     urgency = case(_URGENCY, value=message.c.kind, else_=3)
     urgency = case((message.c.kind.in_(("check-in", "education", "welcome", "verification")), 5), else_=urgency)
-    statement = select(*COLUMNS).where(_is_due(channel_open=channel_open))
+    statement = select(*COLUMNS, *more).where(_is_due(channel_open=channel_open))
     return statement.order_by(urgency, message.c.not_before, message.c.id).limit(bindparam("limit"))
 
 
@@ -44,10 +44,11 @@ def _still_due(*, channel_open: bool) -> Select[Any]:
     return statement.order_by(message.c.id).with_for_update(skip_locked=True)
 
 
-#: By whether the channel is open; made once: making one costs as much as running it.
-_DUE = {way: _most_urgent(channel_open=way) for way in (True, False)}
-_AGAIN = {way: _still_due(channel_open=way) for way in (True, False)}
 _PROBE = select(channel_incident.c.probe_at).where(channel_incident.c.cleared_at.is_(None)).scalar_subquery()
+#: Made once: making one costs as much as running it.
+_DUE, _USELESS = _most_urgent(_PROBE.label("probe_at"), channel_open=True), _most_urgent(channel_open=False)
+#: By whether the channel is open.
+_AGAIN = {way: _still_due(channel_open=way) for way in (True, False)}
 _NEXT = select(
     select(func.min(message.c.not_before)).where(_QUEUED).scalar_subquery(),
     select(func.min(message.c.useful_until)).where(_QUEUED).scalar_subquery(),
@@ -66,10 +67,16 @@ _BEGIN = typed_sql(
 )
 
 
-async def due(unit: Unit, limit: int, *, channel_open: bool) -> Sequence[Message]:
-    """Texts for the gate, the most urgent first. Read without locks: read them `again` once everybody is locked."""
-    rows = await unit.conn.execute(_DUE[channel_open], {"now": unit.now, "limit": limit})
-    return [message_of(row) for row in rows]
+async def due(unit: Unit, limit: int) -> tuple[Sequence[Message], datetime | None]:
+    """Texts for the gate while the channel is open, the most urgent first; with them, as it costs no statement more, from when on
+    one may try where it is down (None: it is well, or nothing is due). Read without locks: read them `again` under them."""
+    rows = (await unit.conn.execute(_DUE, {"now": unit.now, "limit": limit})).all()
+    return [message_of(row) for row in rows], rows[0].probe_at if rows else None
+
+
+async def useless(unit: Unit, limit: int) -> Sequence[Message]:
+    """As `due`, while nothing may be consumed: what has become useless is still said so."""
+    return [message_of(row) for row in await unit.conn.execute(_USELESS, {"now": unit.now, "limit": limit})]
 
 
 async def again(unit: Unit, texts: Sequence[Message], *, channel_open: bool) -> Sequence[Message]:
