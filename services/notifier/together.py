@@ -1,7 +1,8 @@
 """What arrives while a transaction of its kind is under way goes together into the next: one lock, one read, one commit for all.
 
 Nobody who comes alone waits for company: whoever finds no transaction under way begins one. Only where more is known to be on its
-way, or after a group that had company (what comes together mostly comes so again), some milliseconds are waited. What is carried
+way, or after a group that had company (what comes together mostly comes so again, and in the same number), some milliseconds are
+waited at most. What is carried
 through together stands or falls together, and each is told only once it stands. A group that fails, or that meets a lock which
 is held for more than a moment, is rolled back, and each of it goes by itself: one that cannot be carried through never fails
 another.
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from shared.http import commands
@@ -29,7 +30,6 @@ _PATIENCE = 400
 #: How long (machine seconds) company is awaited after a group that had some, and how long what is known to be on its way.
 _COMPANY = 0.004
 _ON_THEIR_WAY = 0.015
-_LOOK = 0.001
 
 
 def patience(*, alone: bool) -> int | None:
@@ -69,14 +69,17 @@ class Together(Generic[Item, Result]):
         self._expected = expected
         self._at_most = at_most
         self._waiting: list[_Place[Item, Result]] = []
+        self._came = asyncio.Event()
         #: First come, first served; whoever gets in carries all who wait.
         self._one = asyncio.Lock()
-        self._had_company = False
+        #: How many the group before was.
+        self._before = 1
 
     async def __call__(self, item: Item) -> Result:
         """What came of it, once it is committed. Raises what carrying it through raised."""
         mine: _Place[Item, Result] = _Place(item)
         self._waiting.append(mine)
+        self._came.set()
         try:
             async with self._one:
                 while not mine.done:
@@ -91,17 +94,19 @@ class Together(Generic[Item, Result]):
 
     async def _await_company(self) -> None:
         """Whatever the network has brought in the same moment comes along anyway."""
-        if self._expected is None:
-            await asyncio.sleep(_COMPANY if self._had_company else 0)
-            return
         await asyncio.sleep(0)
-        end = monotonic() + _ON_THEIR_WAY
-        while len(self._waiting) < min(self._expected(), self._at_most) and monotonic() < end:  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_COMPANY if self._expected is None else _ON_THEIR_WAY):
+                while len(self._waiting) < min(self._wanted(), self._at_most):
+                    self._came.clear()
+                    await self._came.wait()
+
+    def _wanted(self) -> int:
+        return self._before if self._expected is None else self._expected()
 
     async def _carry_waiting(self) -> None:
         group, self._waiting = self._waiting[: self._at_most], self._waiting[self._at_most :]
-        self._had_company = len(group) > 1
+        self._before = len(group)
         try:
             # The transaction is nobody's command: it carries several.
             with commands.acting_for(None):

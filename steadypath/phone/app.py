@@ -43,8 +43,8 @@ async def simulator(settings: PhoneSettings, clock: Clock) -> AsyncIterator[Fast
     """The whole simulator at work. Serve the app by uvicorn with `DroppableProtocol`, one worker, while inside."""
     network = Network(Ledger(settings.ledger), clock, settings.service_number)
     network.load()
-    # A new connection for each webhook: a kept one to a service that was killed would fail a callback for nothing.
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+    # Kept for less than the services' servers keep theirs (5 s), so that no webhook goes out on one that is about to be closed.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=3)) as session:
         notifier = NotifierApi(settings, session)
         pump = Pump(network, Webhooks(settings, session), clock)
         tasks = [asyncio.create_task(pump.run()), asyncio.create_task(notifier.watch())]

@@ -75,6 +75,19 @@ async def test_after_a_group_with_company_the_next_is_awaited_a_moment(monkeypat
     assert await carrier.together(7) == 70, "one that came alone makes nobody wait"
 
 
+async def test_once_as_many_have_come_as_before_nobody_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_COMPANY", 3600.0)
+    carrier = Carrier()
+    carrier.open.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*carrier.begin(1, 2, 3))
+        first = carrier.begin(4, 5)
+        await asyncio.sleep(0.01)
+        assert carrier.groups == [[1, 2, 3]]
+        assert await asyncio.gather(*first, *carrier.begin(6)) == [40, 50, 60]
+    assert carrier.groups == [[1, 2, 3], [4, 5, 6]]
+
+
 async def test_what_is_on_its_way_is_awaited_a_moment_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(together, "_ON_THEIR_WAY", 3600.0)
     carrier = Carrier(expected=lambda: 3)
