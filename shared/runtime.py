@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -45,6 +46,8 @@ class Runtime:
         self.commands_done = 0
         #: Rises with every wake-up and every request that may have changed something: what was read before may be stale.
         self.changes = 0
+        #: Set whenever something here begins or ends; who waits for that clears it first.
+        self.stirred = asyncio.Event()
         self._wake: Callable[[str], None] | None = None
 
     def wakes(self, wake: Callable[[str], None]) -> None:
@@ -53,9 +56,14 @@ class Runtime:
 
     def wake(self, name: str) -> None:
         """Makes the named pass look now instead of within a second."""
-        self.changes += 1
+        self.changed()
         if self._wake is not None:
             self._wake(name)
+
+    def changed(self) -> None:
+        """Something may be otherwise from now on, or under way no more."""
+        self.changes += 1
+        self.stirred.set()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Unit]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -178,8 +179,11 @@ class Stepper:
     async def _let_land(self) -> None:
         """What is under way mostly ends in a moment: then the driver need not ask again."""
         end = monotonic() + _LONGEST_WAIT
-        while self._in_flight() and monotonic() < end:  # noqa: ASYNC110 - many things may be under way, none has an event for all
-            await asyncio.sleep(_LOOK_EVERY)
+        while self._in_flight() and monotonic() < end:
+            self._runtime.stirred.clear()
+            with suppress(TimeoutError):  # not everything that is under way stirs when it ends
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._runtime.stirred.wait()
 
     async def snapshot(self) -> Snapshot:
         return (await self._look()).snapshot

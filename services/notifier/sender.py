@@ -105,6 +105,7 @@ class Sender:
         self._tasks.pop(attempt_id, None)
         if self._more:
             self._runtime.wake(self.name)
+        self._runtime.changed()
 
     async def _deliver(self, letter: Letter, committed_at: float) -> None:
         """The request and the record of what it came to. A record that fails leaves the row to its lease: doubt, not silence."""

@@ -85,7 +85,8 @@ class Edge:
             raise Refusal(before or problem(409, "The same command is being carried out.")) from None
         finally:
             self._runtime.commands_in_flight -= counted
-            self._runtime.changes += counted
+            if counted:
+                self._runtime.changed()
         await answer.release()
 
     async def _keep(self, command: Command, answer: _Answer) -> None:
