@@ -18,12 +18,13 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.crypto import FieldCipher
-from shared.db import lock_keys, reader, spelt_out, tables_of, typed_sql
+from shared.db import reader, spelt_out, tables_of, typed_sql
 from shared.errors import DomainError, SteadypathError
 from shared.events.base import stable_id
 from shared.logs import log
 from shared.messaging.counts import Counts
 from shared.messaging.failures import Policy, class_of, policy_of
+from shared.messaging.locks import lock_keys
 from shared.messaging.unit import Buffers, Fire, Fires, Unit, Wake
 from shared.messaging.work import WorkItem
 

@@ -10,12 +10,13 @@ from aiokafka import ConsumerRecord
 from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db import lock_keys, tables_of
+from shared.db import tables_of
 from shared.errors import DomainError
 from shared.messaging.codec import Unreadable
 from shared.messaging.counts import Counts
 from shared.messaging.failures import Policy, class_of, policy_of
 from shared.messaging.handling import Handling
+from shared.messaging.locks import lock_keys
 from shared.messaging.parking import OPEN, raw_headers
 from shared.messaging.reading import Arrived, read
 from shared.messaging.unit import Buffers

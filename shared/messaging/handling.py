@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from shared import tracing
 from shared.clock import Clock
 from shared.crypto import FieldCipher
-from shared.db import lock_keys
 from shared.events.base import Envelope, Event
 from shared.messaging import inbox, parking
 from shared.messaging.counts import Counts
+from shared.messaging.locks import lock_keys
 from shared.messaging.reading import Arrived
 from shared.messaging.unit import Buffers, Handlers, Unit, Wake
 

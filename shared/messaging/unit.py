@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import tracing
 from shared.crypto import FieldCipher
-from shared.db import lock_keys
 from shared.events.base import Envelope, Event, stable_id
 from shared.messaging import outbox, parking, work
+from shared.messaging.locks import lock_keys
 from shared.messaging.outbox import OutboxRow
 from shared.messaging.work import Planned, WorkItem
 

@@ -20,7 +20,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db import lock_number, tables_of
+from shared.db import tables_of
 from shared.errors import SteadypathError
 from shared.events.base import Event, stable_id
 from shared.events.registry import topics_heard_by
@@ -29,6 +29,7 @@ from shared.messaging.cluster import Cluster
 from shared.messaging.consumer import Consumer
 from shared.messaging.counts import Counts
 from shared.messaging.knobs import Knobs
+from shared.messaging.locks import lock_number
 from shared.messaging.memory import Offsets
 from shared.messaging.unit import Handlers
 from shared.ops import ops_say

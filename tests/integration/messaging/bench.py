@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.crypto import FieldCipher
-from shared.db import lock_keys, make_engine
+from shared.db import make_engine
 from shared.events.base import Event
 from shared.events.due import DueWithdrawnV1
 from shared.events.plans import PlanSnapshot, PlanStoppedV1
@@ -24,6 +24,7 @@ from shared.messaging.counts import Counts
 from shared.messaging.desk import Desk
 from shared.messaging.handling import Handling
 from shared.messaging.knobs import Knobs
+from shared.messaging.locks import lock_keys
 from shared.messaging.relay import Relay
 from shared.messaging.unit import Handlers, Unit
 from tests.support.parts import Database

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from shared.db import lock_number
+from shared.messaging.locks import lock_number
 from tests.integration.messaging.bench import Bench, until
 
 _WAITERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"

@@ -9,12 +9,12 @@ from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.db import lock_number
 from shared.errors import DomainError, Transient
 from shared.messaging import codec, repair
 from shared.messaging.cluster import Confirmed
 from shared.messaging.confirm import is_confirmed
 from shared.messaging.failures import Policy, policy_of
+from shared.messaging.locks import lock_number
 from shared.messaging.memory import Lease, merged
 from shared.messaging.reading import read
 
