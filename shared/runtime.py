@@ -46,7 +46,7 @@ class Runtime:
         self.commands_done = 0
         #: Rises with every wake-up and every request that may have changed something: what was read before may be stale.
         self.changes = 0
-        #: Set whenever something here begins or ends; who waits for that clears it first.
+        #: Set with every such change, and when a text's request ends; who waits for one clears it first.
         self.stirred = asyncio.Event()
         self._wake: Callable[[str], None] | None = None
 

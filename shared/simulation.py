@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.dialects.postgresql import JSONB
@@ -28,7 +28,8 @@ from starlette.responses import Response
 from shared.db import typed_sql
 from shared.health import Consumer
 from shared.http import commands
-from shared.http.security import admitted
+from shared.http.plain import plain
+from shared.http.security import admitted, requires
 from shared.messaging.memory import Offsets
 from shared.messaging.memory_sql import ALL_THAT_WAITS
 
@@ -235,16 +236,19 @@ def router(stepper: Stepper) -> APIRouter:
     """`POST /simulation/step`, mounted only where a clock page is in use."""
     routes = APIRouter(tags=["simulation"])
 
+    guard = [Depends(requires("ops"))]
+    body = {"content": {"application/json": {"schema": Expected.model_json_schema()}}}
+
+    @routes.post("/simulation/step", dependencies=guard, response_model=Snapshot, openapi_extra={"requestBody": body})
+    @plain  # a rehearsal asks thousands of times
     async def step(request: Request) -> Response:
         await admitted(request, "ops")
-        body = await request.body()
+        content = await request.body()
         try:
-            expected = Expected.model_validate_json(body) if body else Expected()
+            expected = Expected.model_validate_json(content) if content else Expected()
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from None
         snapshot = await stepper.step(expected)
         return Response(snapshot.model_dump_json(), media_type="application/json")
 
-    # A plain route: a rehearsal asks thousands of times, and FastAPI's layers cost more than an answer that nothing is due.
-    routes.add_route("/simulation/step", step, methods=["POST"])
     return routes

@@ -103,9 +103,11 @@ class Sender:
 
     def _done(self, attempt_id: UUID) -> None:
         self._tasks.pop(attempt_id, None)
-        if self._more:
+        self._answers.look_again()
+        if self._more or self._others:
             self._runtime.wake(self.name)
-        self._runtime.changed()
+        else:
+            self._runtime.changed()
 
     async def _deliver(self, letter: Letter, committed_at: float) -> None:
         """The request and the record of what it came to. A record that fails leaves the row to its lease: doubt, not silence."""

@@ -2,10 +2,9 @@
 
 Nobody who comes alone waits for company: whoever finds no transaction under way begins one. Only where more is known to be on its
 way, or after a group that had company (what comes together mostly comes so again, and in the same number), some milliseconds are
-waited at most. What is carried
-through together stands or falls together, and each is told only once it stands. A group that fails, or that meets a lock which
-is held for more than a moment, is rolled back, and each of it goes by itself: one that cannot be carried through never fails
-another.
+waited at most. What is carried through together stands or falls together, and each is told only once it stands. A group that
+fails, or that meets a lock which is held for more than a moment, is rolled back, and each of it goes by itself: one that cannot
+be carried through never fails another.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _Item_contra = TypeVar("_Item_contra", contravariant=True)
 _Result_co = TypeVar("_Result_co", covariant=True)
-#: How long (machine milliseconds) a group may wait for all its locks. Two such waits (the group before, and its own) leave more
-#: than half of the 2 s in which an answer is to be recorded before its lease runs out. The database ends the wait, with an error:
-#: a statement that is cancelled from here would cost its connection.
+#: How long (machine milliseconds) a group may wait for all its locks; all else is bounded as in any transaction.
+#: Two such waits (the group before, and its own) leave more than half of the 2 s in which an answer is to be recorded before its
+#: lease runs out. The database ends the wait, with an error: a statement that is cancelled from here would cost its connection.
 _PATIENCE = 400
 #: How long (machine seconds) company is awaited after a group that had some, and how long what is known to be on its way.
 _COMPANY = 0.004
@@ -91,6 +90,10 @@ class Together(Generic[Item, Result]):
         if mine.failed:
             return (await self._carry([item], alone=True))[0]
         return mine.result  # type: ignore[return-value]  # done and not failed: there is one
+
+    def look_again(self) -> None:
+        """What is expected may be less by now."""
+        self._came.set()
 
     async def _await_company(self) -> None:
         """Whatever the network has brought in the same moment comes along anyway."""

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
 
 from shared.health import Health
 from shared.http.edge import Edge
+from shared.http.plain import is_plain
 from shared.http.problems import MEDIA_TYPE, Problem, install
 from shared.http.security import reads_metrics
 
@@ -50,8 +52,10 @@ def create_app(runtime: Runtime, health: Health, routers: Sequence[APIRouter], p
     app.include_router(metrics)
     for router in (metrics, *routers):
         app.include_router(router, prefix=prefix, responses=_PROBLEMS)
-    plain = [route for router in routers for route in router.routes if type(route) is Route]
-    app.router.routes[:0] = [_Plain(prefix + one.path, one.endpoint, methods=list(one.methods or ())) for one in plain]
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    app.router.routes[:0] = [
+        _Plain(prefix + one.path, one.endpoint, methods=list(one.methods or ())) for one in routes if is_plain(one.endpoint)
+    ]
     for page in pages:
         app.include_router(page, include_in_schema=False)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to adapt the document
@@ -59,12 +63,12 @@ def create_app(runtime: Runtime, health: Health, routers: Sequence[APIRouter], p
 
 
 class _Plain(Route):
-    """A plain route of a router (`add_route`), for what is asked all the time: tried first, and past FastAPI's layers."""
+    """The route of an endpoint that is marked `plain`. FastAPI's own stays behind it for the document; nothing comes there."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As FastAPI's routes do, it tells who matched: the log and the counts name it."""
         match, found = super().matches(scope)
-        return match, {**found, "route": self} if match is Match.FULL else found
+        return match, found if match is Match.NONE else {**found, "route": self}
 
 
 def _metrics_route(runtime: Runtime, health: Health) -> APIRouter:

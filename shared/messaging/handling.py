@@ -45,12 +45,10 @@ class Handling:
         events that nobody here handles have none either: they cost no transaction, and whether they are new is not known."""
         said = [each for each in arrived if not each.is_marker]
         events = [each for each in said if each.event is None or type(each.event) in self.handlers]
-        self.counts.without_handler += len(said) - len(events)
-        if not events:
-            return False
-        buffers, seen = Buffers(), Counts()
-        with tracing.delivered(events):
-            await self._in_one(events, buffers, seen)
+        buffers, seen = Buffers(), Counts(without_handler=len(said) - len(events))
+        if events:
+            with tracing.delivered(events):
+                await self._in_one(events, buffers, seen)
         self._count(seen)
         buffers.committed(self.wake)
         return seen.repeats < len(events)

@@ -182,11 +182,11 @@ class WayBack:
 async def _reach(consumer: Consumer, lasts: Mapping[str, int]) -> None:
     """Until all has been handled; NotYet where nothing has come further for a minute."""
     while True:
-        before = consumer.handled()
+        before = consumer.positions()
         await consumer.reach(lasts, _PROGRESS_WITHIN)
         if all(consumer.positions().get(place, 0) > last for place, last in lasts.items()):
             return
-        if consumer.handled() == before:
+        if consumer.positions() == before:
             raise NotYet("kafka")
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
 from shared.events.registry import SERVICES
 from shared.health import Health
 from shared.http import desk, keys, ops
 from shared.http.app import create_app
+from shared.http.plain import is_plain
 from shared.loops import Loops
 from shared.messaging.counts import Counts
 from shared.runtime import Runtime
@@ -80,9 +82,18 @@ async def test_every_refusal_is_documented_as_a_problem(service: str) -> None:
                 assert "application/json" not in response.get("content", {}), f"{method} {path} {status}"
 
 
-def test_hidden_routes_are_only_the_static_page_and_health_and_what_is_asked_all_the_time() -> None:
-    """A route outside the document escapes the tests above. The plain ones: a signed webhook, and the step, which needs a key
-    (tests/integration/shared/test_ops_and_steps.py)."""
+@pytest.mark.parametrize("service", SERVICES)
+async def test_what_is_served_past_the_documented_guard_is_signed(service: str) -> None:
+    """A plain endpoint checks by itself whatever there is to check: nothing above can see that it does."""
+    spec: ServiceSpec = import_module(f"services.{service}.app").SPEC
+    runtime = Runtime(Settings.from_env(service, "web", ENV))
+    routes = [route for route in spec.router(runtime).routes if isinstance(route, APIRoute)]
+    await runtime.engine.dispose()
+    assert [one.path for one in routes if is_plain(one.endpoint) and not SIGNED.match(f"/{service}{one.path}")] == []
+
+
+def test_hidden_routes_are_only_the_static_page_and_health() -> None:
+    """A route outside the document escapes the tests above."""
     hidden = [
         path.relative_to(ROOT).as_posix()
         for folder in ("services", "shared")
@@ -92,8 +103,6 @@ def test_hidden_routes_are_only_the_static_page_and_health_and_what_is_asked_all
     # The scheduler's are second methods (POST beside PUT) of functions that stand in the document.
     assert set(hidden) <= {
         "shared/http/app.py",
-        "shared/simulation.py",
         "services/adherence/board/__init__.py",
-        "services/notifier/callbacks.py",
         "services/scheduler/http/plan.py",
     }

@@ -2,7 +2,8 @@
 
 Most of them change nothing that is said of an occurrence, and still each has to be kept and its record looked at. So they wait
 (`unit.later`) until an event of another kind comes or the transaction ends. Then they are kept together, and each has its effect
-in the order in which they came, under its own cause. Whatever else the transaction handles finds them done.
+in the order in which they came, under its own cause. Whatever else the transaction handles finds them done. (A trace shows it
+so: what is said of one that waited hangs beneath its cause, not beneath its handling, which has ended by then.)
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ from aiokafka import AIOKafkaProducer
 
 from shared.clock import machine_now
 from shared.events.base import stable_id
+from shared.events.due import DueExpiredV1
 from shared.identity import clinic_id_of
 from shared.messaging import codec
 from tests.integration.messaging.records import headers
 from tests.support.mail import Post, free_port, papers, serving
 from tests.support.pager import Pager, paging
 from tests.support.stack import ROOT, Up, up
-from tests.support.toy import review_due
 from tests.support.waiting import wait_until
 
 CLINIC = clinic_id_of("clinic")
@@ -93,7 +93,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 def poison(desk: Desk) -> None:
     """Two records of one patient: one that nobody can read, and a good one that has to wait behind it."""
-    event = review_due(CLINIC, ROSA, machine_now())
+    ids = {"clinic_id": CLINIC, "patient_id": ROSA, "occurrence_id": uuid4(), "plan_version": 1}
+    event = DueExpiredV1(**ids, kind="check-in-due", due_at=machine_now(), reason="outage")
 
     async def produce() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=desk.running.facts["kafka"])
