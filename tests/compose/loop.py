@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from shared.clock import machine_now
+from shared.defaults import default
 from tests.compose import groups
 from tests.compose.cohort import Cohort, Due, minutes_from
 from tests.compose.groups import Member
@@ -28,15 +29,19 @@ from tests.support.waiting import wait_until
 GROUP = "steadypath.notifier"
 NOTIFIERS = 3
 PARTITIONS = 18
-#: Enough that a wave takes some seconds: the kill must come in its middle.
+#: Several groups for every notifier: the kill must leave texts that nobody has begun.
 PATIENTS = 250
 ANSWERING = 40
 #: A dose text is useful until the next dose: what a killed notifier leaves behind must be taken up by then.
 APART = timedelta(minutes=2)
 #: A killed consumer is missed after 6 s, its texts under way are in doubt after 12 s: half a minute, a busy machine takes longer.
 WAVE_WITHIN_SECONDS = 240
-#: One gate's group is at most 100 texts; no more can have been under way in one process.
-DOUBT_AT_MOST = 100
+#: Requests that one notifier has under way at most: so many a killed one leaves in doubt.
+CONNECTIONS: int = default("notifier", "connections")
+#: All that was under way when the provider stood still: where that took too long, the others' requests are in doubt too.
+DOUBT_AT_MOST = NOTIFIERS * CONNECTIONS
+#: The provider stands still from before a wave is due.
+STILL_BEFORE = timedelta(seconds=5)
 
 _METRICS = """
 import urllib.request as u
@@ -172,18 +177,33 @@ def _fates(run_: Run, dues: list[Due]) -> dict[Any, str]:
 
 
 def _kill_in_mid_wave(run_: Run, members: list[Member]) -> Container:
-    """`kill -9` of the notifier with most of due.v1, when the first tenth of wave 1 is out."""
+    """`kill -9` of the notifier with most of due.v1, all of its connections open: the provider, stopped just before wave 1 is
+    due, has their requests and answers when it runs again. However fast the machine, the kill is in the middle."""
     busiest = max(members, key=lambda member: sum(one.startswith("due.v1") for one in member.partitions))
     victim = next(one for one in run_.stack.containers("notifier") if one.address == busiest.host)
-    wave = run_.cohort.of_wave(1)
-    wait_until(
-        lambda: len(judge(wave, run_.ledger()).once) >= PATIENTS // 10, within=180, what="the first tenth of wave 1 is out"
+    provider = run_.stack.containers("phone")[0]
+    due = run_.cohort.waves[1]
+    assert machine_now() < due - STILL_BEFORE, "too busy a machine: wave 1 is due before its provider could be stopped"
+    wait_until(lambda: machine_now() >= due - STILL_BEFORE, within=180, what="just before wave 1 is due")
+    run(["docker", "pause", provider.id])
+    try:
+        under_way = wait_until(lambda: _all_connections(run_), within=60, what="every notifier waits for the provider's answers")
+        run(["docker", "kill", "--signal", "KILL", victim.id])
+    finally:
+        run(["docker", "unpause", provider.id])
+    run_.say(
+        f"killed (SIGKILL) {victim.id[:12]} {victim.name} at {busiest.host}: {under_way} of {PATIENTS} texts of wave 1 were with "
+        f"the provider, {CONNECTIONS} of them its own; the others had not begun"
     )
-    run(["docker", "kill", "--signal", "KILL", victim.id])
-    sent = len(judge(wave, run_.ledger()).once)
-    assert PATIENTS // 10 <= sent < PATIENTS, f"{sent} of the wave were out at the kill: that is not its middle"
-    run_.say(f"killed (SIGKILL) {victim.id[:12]} {victim.name} at {busiest.host}: {sent} of {PATIENTS} texts of wave 1 were out")
     return victim
+
+
+def _all_connections(run_: Run) -> int:
+    """How many requests are under way, once every notifier has as many as it may; else 0."""
+    database = run_.stack.containers("postgres")[0]
+    asked = "select count(*) from notifier.attempt where outcome = 'open'"
+    said = run_.stack.inside(database, "psql", "-U", "postgres", "-d", "steadypath", "-Atc", asked)
+    return int(said) if int(said) >= NOTIFIERS * CONNECTIONS else 0
 
 
 def answer(run_: Run, dues: list[Due]) -> None:
