@@ -8,23 +8,19 @@ any order: see `domain.message.after_status`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import DateTime, Integer, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
 from starlette.datastructures import FormData
 
 from services.notifier import fate
 from services.notifier.domain.outcome import SID
-from services.notifier.fate import Told
-from services.notifier.storage import SERVICE, fates, messages
-from services.notifier.storage.fates import Pair
+from services.notifier.storage import lock_keys
+from services.notifier.storage.fates import Told
 from services.notifier.together import Together, patience
 from services.notifier.webhook import Refused, Webhooks
-from shared.db import typed_sql
 from shared.defaults import default
 from shared.http.plain import plain
 from shared.messaging.unit import Unit
@@ -34,18 +30,6 @@ _WITHIN: timedelta = default("notifier", "callback_within")
 _GROUP: int = default("notifier", "group_at_most")
 _ID = {"name": "attempt_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 _IN_THE_PATH = {"parameters": [_ID]}
-_KEEP = typed_sql(
-    SERVICE,
-    "INSERT INTO ~status_callback (attempt_id, clinic_id, sid, status, error_code, received_at)"
-    " SELECT *, :now FROM unnest(:attempts, :clinics, :sids, :statuses, :codes)"
-    " ON CONFLICT DO NOTHING RETURNING sid, status, error_code",
-    binds=(
-        ("now", DateTime(timezone=True)),
-        *((name, ARRAY(Uuid())) for name in ("attempts", "clinics")),
-        *((name, ARRAY(Text())) for name in ("sids", "statuses")),
-        ("codes", ARRAY(Integer())),
-    ),
-)
 
 
 class Callback:
@@ -63,33 +47,9 @@ class Callback:
 async def keep(unit: Unit, said: Sequence[Told], *, within: int | None = None) -> list[bool]:
     """Puts statuses down and lets them act, in this order. False for one of which there is no attempt; a repetition changes
     nothing. `within` as for `Unit.lock`."""
-    ids = {each.attempt_id for each in said}
-    await unit.lock(*await messages.lock_keys_of(unit, *ids), within=within)
-    known = await fates.read(unit, ids)
-    new = await _put_down(unit, known, [each for each in said if each.attempt_id in known])
-    await fate.heed(unit, known, new)
-    return [each.attempt_id in known for each in said]
-
-
-async def _put_down(unit: Unit, known: Mapping[UUID, Pair], said: Sequence[Told]) -> list[Told]:
-    """Those that had not been said before."""
-    first = {_key(each): each for each in reversed(said)}
-    if not first:
-        return []
-    rows = [first[key] for key in sorted(first)]  # in one order, so that two that put the same down wait for each other in turn
-    values = {
-        "attempts": [each.attempt_id for each in rows],
-        "clinics": [known[each.attempt_id].attempt.clinic_id for each in rows],
-        "sids": [each.sid for each in rows],
-        "statuses": [each.status for each in rows],
-        "codes": [each.error_code or 0 for each in rows],
-    }
-    new = {tuple(row) for row in await unit.conn.execute(_KEEP, {"now": unit.now, **values})}
-    return [each for each in said if _key(each) in new and first[_key(each)] is each]
-
-
-def _key(said: Told) -> tuple[str, str, int]:
-    return said.sid, said.status, said.error_code or 0
+    await unit.lock(*await lock_keys.of(unit, *{each.attempt_id for each in said}), within=within)
+    known = await fate.heed(unit, *said)
+    return [each.attempt_id in known.pairs for each in said]
 
 
 def router(runtime: Runtime, webhooks: Webhooks) -> APIRouter:

@@ -6,8 +6,6 @@ text together. Whoever comes second changes nothing, so the order in which the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,7 +16,7 @@ from services.notifier.domain.outcome import CHANNEL_CODES, CONFIGURATION_CODES,
 from services.notifier.said import Carried
 from services.notifier.storage import attempts, contacts, conversations, fates, messages
 from services.notifier.storage.attempts import Attempt
-from services.notifier.storage.fates import Pair
+from services.notifier.storage.fates import Known, Pair, Told
 from services.notifier.storage.messages import Message
 from shared.defaults import default
 from shared.events.messages import WithheldReason
@@ -30,40 +28,25 @@ _LOOKS: tuple[timedelta, ...] = default("notifier", "reconcile_after")
 _GRACE: timedelta = default("notifier", "validity_grace")
 
 
-@dataclass(frozen=True)
-class Told:
-    """What somebody says of an attempt: the provider has it under `sid`, with Twilio's `status`. `learnt_from` is the answer, a
-    callback, a fetch or the list."""
-
-    attempt_id: UUID
-    sid: str
-    status: str
-    learnt_from: str
-    error_code: int | None = None
-
-
 async def _read(unit: Unit, attempt_id: UUID) -> tuple[Attempt, Message] | None:
     known = (await fates.read(unit, [attempt_id])).get(attempt_id)
     return None if known is None else known.as_read
 
 
-async def provider_has(unit: Unit, *told: Told) -> None:
-    """The provider has them."""
-    await heed(unit, await fates.read(unit, {each.attempt_id for each in told}), told)
-
-
-async def heed(unit: Unit, known: Mapping[UUID, Pair], told: Sequence[Told]) -> None:
-    """Each of what is told, in this order, about what `fates.read` has read in this transaction. Where a SID cannot be that
-    attempt's, nothing changes and ops hears."""
-    about = [(known[each.attempt_id], each) for each in told if each.attempt_id in known]
-    taken = set(await attempts.taken_sids(unit, {each.sid for pair, each in about if pair.attempt.sid is None}))
+async def heed(unit: Unit, *told: Told) -> Known:
+    """Each of what is told, in this order; what was known before. A callback that was heard before changes nothing. Where a SID
+    cannot be that attempt's, nothing changes and ops hears."""
+    known = await fates.told(unit, told)
+    about = [(known.pairs[each.attempt_id], each) for each in known.news]
+    taken = {each.sid for pair, each in about if pair.attempt.sid is None} & known.taken
     rising = [pair.text for pair, each in about if after_status(pair.text.state, each.status) != pair.text.state]
     carried = await said.carried_by(unit, rising)
     for pair, each in about:
         await _heed_one(unit, pair, each, taken, carried)
-    await fates.write(unit, known.values())
-    newly_asked = [pair.text for pair in known.values() if pair.text.asked and not pair.as_read[1].asked]
+    await fates.write(unit, known.pairs.values())
+    newly_asked = [pair.text for pair in known.pairs.values() if pair.text.asked and not pair.as_read[1].asked]
     await conversations.asked(unit, *newly_asked)
+    return known
 
 
 async def _heed_one(unit: Unit, pair: Pair, told: Told, taken: set[str], carried: Carried) -> None:

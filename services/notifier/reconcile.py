@@ -17,8 +17,9 @@ import aiohttp
 from twilio.base.exceptions import TwilioException
 
 from services.notifier import fate
-from services.notifier.storage import attempts, messages
+from services.notifier.storage import attempts, lock_keys, messages
 from services.notifier.storage.attempts import Attempt
+from services.notifier.storage.fates import Told
 from services.notifier.twilio_client import Provider
 from shared.defaults import default
 from shared.messaging.unit import Unit
@@ -92,7 +93,7 @@ class Reconciler:
             self._runtime.log.failure("provider not asked", error, level="warning", name=self.name)
             seen = None
         async with self._runtime.unit() as unit:
-            await unit.lock(*await messages.lock_keys_of(unit, known.id))
+            await unit.lock(*await lock_keys.of(unit, known.id))
             fresh = await attempts.get(unit, known.id)
             if fresh is None or fresh.look_at is None or fresh.look_at > unit.now:
                 return
@@ -112,7 +113,7 @@ class Reconciler:
             return
         await attempts.look_again(unit, known, fate.next_poll(known, text.accepted_at, unit.now))
         for each in seen:
-            await fate.provider_has(unit, fate.Told(known.id, each.sid, each.status, "fetch", each.error_code))
+            await fate.heed(unit, Told(known.id, each.sid, each.status, "fetch", each.error_code))
 
     async def _doubted(self, unit: Unit, known: Attempt, seen: Sequence[Seen]) -> None:
         """Attaches the one message that it must be; gives up where there are several or where none came in time."""
@@ -122,7 +123,7 @@ class Reconciler:
             await fate.given_up(unit, known.id, "ambiguous")
             return
         for each in free:
-            await fate.provider_has(unit, fate.Told(known.id, each.sid, each.status, "list", each.error_code))
+            await fate.heed(unit, Told(known.id, each.sid, each.status, "list", each.error_code))
             return
         again = fate.next_look(known, unit.now)
         if again is None:

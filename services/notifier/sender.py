@@ -16,8 +16,9 @@ from services.notifier import channel, fate
 from services.notifier.domain.outcome import Outcome, retry_in
 from services.notifier.domain.templates import Templates
 from services.notifier.lastgate import Gate
-from services.notifier.storage import attempts, messages, turns
+from services.notifier.storage import attempts, lock_keys, messages, turns
 from services.notifier.storage.attempts import Letter
+from services.notifier.storage.fates import Told
 from services.notifier.together import Together, patience
 from services.notifier.twilio_client import Provider
 from shared import tracing
@@ -121,18 +122,19 @@ class Sender:
 
     async def _learn(self, letter: Letter, outcome: Outcome) -> None:
         if outcome.kind == "accepted" and outcome.sid is not None:
-            await self._answers((letter, fate.Told(letter.attempt_id, outcome.sid, outcome.status, "answer")))
+            await self._answers((letter, Told(letter.attempt_id, outcome.sid, outcome.status, "answer")))
             return
         async with self._runtime.unit() as unit:
             await unit.lock(*letter.lock_keys)
             await self._record(unit, letter, outcome)
 
-    async def _accepted(self, items: Sequence[tuple[Letter, fate.Told]], *, alone: bool) -> Sequence[None]:
+    async def _accepted(self, items: Sequence[tuple[Letter, Told]], *, alone: bool) -> Sequence[None]:
         """The provider has taken these, and so all is well. Several that come at a time are one transaction."""
         async with self._runtime.unit() as unit:
             await unit.lock(*{key for letter, _ in items for key in letter.lock_keys}, within=patience(alone=alone))
-            await fate.provider_has(unit, *(told for _, told in items))
-            await channel.works(unit)
+            known = await fate.heed(unit, *(told for _, told in items))
+            if known.incident:
+                await channel.works(unit)
         self._unreached = 0
         return [None] * len(items)
 
@@ -182,7 +184,7 @@ class Sender:
 
     async def _in_doubt(self, attempt_id: UUID) -> None:
         async with self._runtime.unit() as unit:
-            await unit.lock(*await messages.lock_keys_of(unit, attempt_id))
+            await unit.lock(*await lock_keys.of(unit, attempt_id))
             await fate.in_doubt(unit, attempt_id)
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.gate import Limits, Situation, Switch
 from services.notifier.domain.message import MessageKind
 from services.notifier.domain.quiet import day_bounds, is_quiet, is_zone
-from services.notifier.storage import attempts, contacts, messages, plans, strangers, surroundings
+from services.notifier.storage import attempts, contacts, messages, strangers, surroundings
 from services.notifier.storage.messages import WITHDRAWN, Message
 from services.notifier.storage.plans import PlanState
 from shared.defaults import default
@@ -164,15 +164,14 @@ async def read(unit: Unit, texts: Sequence[Message]) -> Group:
     clinics = {text.clinic_id for text in texts}
     alerts = {text.alert_id for text in texts if text.alert_id is not None}
     around = await surroundings.read(unit, patients=patients, alerts=alerts, clinics=clinics | {switch.EVERY_CLINIC})
-    asked = await plans.with_holds(unit, patients)
     recent: dict[UUID, list[tuple[MessageKind, datetime]]] = {}
     for contact, kind, at in await attempts.recent(unit, people, unit.now - _TWO_DAYS):
         recent.setdefault(contact, []).append((kind, at))
     return Group(
         now=unit.now,
         facts=await contacts.gate_facts(unit, sorted(people)) | await strangers.gate_facts(unit, texts),
-        plans={patient: plan for patient, (plan, _) in asked.items() if plan is not None},
-        held={patient: held for patient, (_, held) in asked.items() if held},
+        plans=around.plans,
+        held=around.held,
         switches=switch.of_each(clinics, around.switches),
         parked=around.parked,
         once=await messages.last_of_kinds(unit, people, {text.kind for text in texts} & ONCE),

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.message import MessageKind
+from services.notifier.storage import lock_keys
 from services.notifier.storage.messages import Message
 from services.notifier.storage.tables import attempt, message
 from shared.db import spelt_out
@@ -115,6 +116,8 @@ async def begin(unit: Unit, drafts: Sequence[tuple[dict[str, Any], Letter]]) -> 
     """Puts the attempts down; their letters may leave once this transaction has committed."""
     if drafts:
         await unit.conn.execute(_BEGIN, [values for values, _ in drafts])
+    for _, letter in drafts:
+        lock_keys.remember(letter.attempt_id, letter.lock_keys)
     return [letter for _, letter in drafts]
 
 

@@ -44,9 +44,10 @@ class Clinic:
         return {"sender": self.sender, "clinic_name": self.name, **settings, **numbers}
 
 
-_COLUMNS = [clinic_settings.c[name] for name in Clinic.__dataclass_fields__]
+#: In the order of `Clinic`.
+COLUMNS = [clinic_settings.c[name] for name in Clinic.__dataclass_fields__]
 _IDS = bindparam("ids", type_=ARRAY(clinic_settings.c.clinic_id.type))
-_SOME = select(*_COLUMNS).where(clinic_settings.c.clinic_id == any_(_IDS))
+_SOME = select(*COLUMNS).where(clinic_settings.c.clinic_id == any_(_IDS))
 
 
 async def clinics(unit: Unit, ids: Collection[UUID]) -> dict[UUID, Clinic]:
@@ -66,7 +67,7 @@ async def ids(unit: Unit) -> list[UUID]:
 async def clinics_of_sender(unit: Unit, sender: str) -> list[Clinic]:
     """The clinics that text from that number of ours."""
     rows = await unit.conn.execute(
-        select(*_COLUMNS).where(clinic_settings.c.sender == sender).order_by(clinic_settings.c.clinic_id)
+        select(*COLUMNS).where(clinic_settings.c.sender == sender).order_by(clinic_settings.c.clinic_id)
     )
     return [Clinic(**row._mapping) for row in rows]
 

@@ -91,10 +91,11 @@ def number_key(index: bytes) -> UUID:
 
 
 _IN_FORCE = select(consent.c.id).where(consent.c.contact_id == contact.c.id, consent.c.ended_at.is_(None)).exists()
-_COLUMNS = [*(contact.c[field.name] for field in fields(Contact) if field.name != "consent"), _IN_FORCE.label("consent")]
+#: In the order of `Contact`.
+COLUMNS = [*(contact.c[field.name] for field in fields(Contact) if field.name != "consent"), _IN_FORCE.label("consent")]
 
 
-_SOME = select(*_COLUMNS).where(contact.c.id == any_(bindparam("ids", type_=ARRAY(contact.c.id.type))))
+_SOME = select(*COLUMNS).where(contact.c.id == any_(bindparam("ids", type_=ARRAY(contact.c.id.type))))
 
 
 def _of(row: Row[Any]) -> Contact:
@@ -114,7 +115,7 @@ async def one(unit: Unit, contact_id: UUID, clinic_id: UUID | None = None) -> Co
 
 async def by_number(unit: Unit, index: bytes, clinics: Collection[UUID]) -> list[Contact]:
     """Everybody with that number, in id order; in the named clinics only, where some are named."""
-    statement = select(*_COLUMNS).where(contact.c.number_index == index).order_by(contact.c.id)
+    statement = select(*COLUMNS).where(contact.c.number_index == index).order_by(contact.c.id)
     if clinics:
         statement = statement.where(contact.c.clinic_id.in_(tuple(clinics)))
     return [_of(row) for row in await unit.conn.execute(statement)]
@@ -122,7 +123,7 @@ async def by_number(unit: Unit, index: bytes, clinics: Collection[UUID]) -> list
 
 async def of_clinic(unit: Unit, clinic_id: UUID) -> list[Contact]:
     rows = await unit.conn.execute(
-        select(*_COLUMNS)
+        select(*COLUMNS)
         .where(contact.c.clinic_id == clinic_id)
         .order_by(contact.c.role.desc(), contact.c.created_at, contact.c.id)
     )
@@ -154,7 +155,7 @@ async def opted_out_by_number(unit: Unit, numbers: Collection[bytes], clinics: C
     if not numbers:
         return []
     mine = contact.c.number_index.in_(tuple(numbers)) & contact.c.clinic_id.in_(tuple(clinics)) & contact.c.opted_out
-    return [_of(row) for row in await unit.conn.execute(select(*_COLUMNS).where(mine).order_by(contact.c.id))]
+    return [_of(row) for row in await unit.conn.execute(select(*COLUMNS).where(mine).order_by(contact.c.id))]
 
 
 async def write(unit: Unit, contact_id: UUID, values: Mapping[str, Any]) -> None:

@@ -5,25 +5,33 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
+from sqlalchemy import any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
 from services.notifier.domain.facts import ContactFacts
 from services.notifier.domain.risk import crisis_line
-from services.notifier.storage.clinics import Clinic, clinics, labels_of
-from services.notifier.storage.contact_rows import Contact, opened, some
+from services.notifier.storage import clinics, contact_rows
+from services.notifier.storage.clinics import Clinic, labels_of
+from services.notifier.storage.contact_rows import Contact, opened
+from services.notifier.storage.hearing_tables import clinic_settings, contact
 from services.notifier.storage.wishes import mark_suspect, opt_out
 from shared.messaging.unit import Unit
+
+_WIDTH = len(contact_rows.COLUMNS)
+_SOME = (
+    select(*contact_rows.COLUMNS, *clinics.COLUMNS)
+    .join(clinic_settings, clinic_settings.c.clinic_id == contact.c.clinic_id)
+    .where(contact.c.id == any_(bindparam("ids", type_=ARRAY(contact.c.id.type))))
+)
 
 
 async def gate_facts(unit: Unit, ids: Collection[UUID]) -> dict[UUID, ContactFacts]:
     """All that the gate and the templates may know of these contacts, now, under their locks. Who is not on file is not in it."""
-    contacts = await some(unit, ids)
-    settings = await clinics(unit, {known.clinic_id for known in contacts.values()})
-    named = [known.id for known in contacts.values() if known.is_patient and known.privacy == "named"]  # no other text has labels
+    rows = await unit.conn.execute(_SOME, {"ids": list(ids)})
+    found = [(Contact(*row[:_WIDTH]), Clinic(*row[_WIDTH:])) for row in rows]
+    named = [known.id for known, _ in found if known.is_patient and known.privacy == "named"]  # no other text has labels
     labels = await labels_of(unit, named)
-    return {
-        known.id: _facts(unit, known, settings[known.clinic_id], labels.get(known.id, {}))
-        for known in contacts.values()
-        if known.clinic_id in settings
-    }
+    return {known.id: _facts(unit, known, of_clinic, labels.get(known.id, {})) for known, of_clinic in found}
 
 
 def _facts(unit: Unit, known: Contact, of_clinic: Clinic, labels: Mapping[UUID, str]) -> ContactFacts:

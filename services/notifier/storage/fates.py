@@ -1,35 +1,68 @@
 """Attempts with their texts: read together under the locks, moved on in memory, and written back together. One read and one
-write, however many fates a transaction learns and however much it learns of each."""
+write, however many fates a transaction learns and however much it learns of each.
+
+With the read, as it costs no statement more: statuses that the provider calls back are put down, each once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, Text, Uuid, any_, bindparam, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import CTE, DateTime, Integer, Select, Text, Uuid, any_, bindparam, column, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifier.domain.message import MessageState, may_move
 from services.notifier.storage import SERVICE, attempts, messages
 from services.notifier.storage.attempts import Attempt, attempt_of
 from services.notifier.storage.messages import Message, message_of
-from services.notifier.storage.tables import attempt, message
+from services.notifier.storage.tables import attempt, channel_incident, message, status_callback
 from shared.db import typed_sql
 from shared.messaging.unit import Unit
 
 _IDS, _WORDS, _NUMBERS = ARRAY(Uuid()), ARRAY(Text()), ARRAY(Integer())
 _INSTANTS = ARRAY(DateTime(timezone=True))
-_READ = (
-    select(*attempts.COLUMNS, *messages.COLUMNS)
-    .join(message, message.c.id == attempt.c.message_id)
-    .where(attempt.c.id == any_(bindparam("wanted", type_=_IDS)))
-    .order_by(attempt.c.id)
-    .with_for_update()
-)
-_WIDTH = len(attempts.COLUMNS)
+#: A status as it is told: of two that are the same the second changes nothing.
+_KEY = (status_callback.c.sid, status_callback.c.status, status_callback.c.error_code)
+
+
+def _put_down() -> CTE:
+    """Statuses of attempts that there are, each as it was told first. In one order: two transactions that put the same down wait
+    for each other in turn."""
+    columns = (column("attempt_id", Uuid()), column("sid", Text()), column("status", Text()), column("error_code", Integer()))
+    binds = (bindparam("of", type_=_IDS), bindparam("sids", type_=_WORDS), bindparam("statuses", type_=_WORDS))
+    said = (
+        func.unnest(*binds, bindparam("codes", type_=_NUMBERS))
+        .table_valued(*columns, with_ordinality="nth")
+        .render_derived("said")
+    )
+    rows = select(said.c.attempt_id, attempt.c.clinic_id, said.c.sid, said.c.status, said.c.error_code, bindparam("now"))
+    rows = rows.join_from(said, attempt, attempt.c.id == said.c.attempt_id)
+    rows = rows.order_by(said.c.sid, said.c.status, said.c.error_code, said.c.nth)
+    names = ["attempt_id", "clinic_id", *(each.name for each in _KEY), "received_at"]
+    return insert(status_callback).from_select(names, rows).on_conflict_do_nothing().returning(*_KEY).cte("put_down")
+
+
+def _read() -> Select[Any]:
+    other, down = attempt.alias("other"), _put_down()
+    kept = select(func.jsonb_agg(func.jsonb_build_array(*down.c))).select_from(down).scalar_subquery()
+    taken = select(func.jsonb_agg(other.c.sid)).where(other.c.sid == any_(bindparam("claimed", type_=_WORDS))).scalar_subquery()
+    incident = select(channel_incident.c.id).where(channel_incident.c.cleared_at.is_(None)).exists()
+    around = (kept.label("kept"), taken.label("taken"), incident.label("incident"))
+    return (
+        select(*attempts.COLUMNS, *messages.COLUMNS, *around)
+        .join(message, message.c.id == attempt.c.message_id)
+        .where(attempt.c.id == any_(bindparam("wanted", type_=_IDS)))
+        .order_by(attempt.c.id)
+        .with_for_update(of=(attempt, message))
+    )
+
+
+_READ = _read()
+_WIDTH, _BOTH = len(attempts.COLUMNS), len(attempts.COLUMNS) + len(messages.COLUMNS)
 _WRITE = typed_sql(
     SERVICE,
     "WITH ended AS (UPDATE ~attempt AS a"
@@ -51,6 +84,23 @@ _WRITE = typed_sql(
         ("asked", ARRAY(message.c.asked.type)),
     ),
 )
+
+
+@dataclass(frozen=True)
+class Told:
+    """What somebody says of an attempt: the provider has it under `sid`, with Twilio's `status`. `learnt_from` is the answer, a
+    callback, a fetch or the list."""
+
+    attempt_id: UUID
+    sid: str
+    status: str
+    learnt_from: str
+    error_code: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Of two callbacks that have the same, one is a repetition."""
+        return self.sid, self.status, self.error_code or 0
 
 
 @dataclass
@@ -80,13 +130,58 @@ class Pair:
         self.text = replace(self.text, asked=True)
 
 
-async def read(unit: Unit, attempt_ids: Collection[UUID]) -> dict[UUID, Pair]:
+@dataclass(frozen=True)
+class Known:
+    """What is known of the attempts that something is told of."""
+
+    pairs: Mapping[UUID, Pair]
+    #: What is told of them and was not said before, in its order.
+    news: Sequence[Told] = ()
+    #: SIDs that are some attempt's already.
+    taken: frozenset[str] = frozenset()
+    #: The channel is said to be down.
+    incident: bool = False
+
+
+async def read(unit: Unit, attempt_ids: Collection[UUID]) -> Mapping[UUID, Pair]:
     """By attempt; their rows stay as they are until the transaction ends. An attempt that is not there is absent."""
-    found: dict[UUID, Pair] = {}
-    for row in await unit.conn.execute(_READ, {"wanted": list(attempt_ids)}):
-        known, text = attempt_of(row[:_WIDTH]), message_of(row[_WIDTH:])
-        found[known.id] = Pair(known, text, (known, text))
-    return found
+    return (await _known(unit, attempt_ids)).pairs
+
+
+async def told(unit: Unit, said: Sequence[Told]) -> Known:
+    """As `read`, for what is told; callbacks are put down."""
+    return await _known(unit, {each.attempt_id for each in said}, said)
+
+
+async def _known(unit: Unit, attempt_ids: Collection[UUID], said: Sequence[Told] = ()) -> Known:
+    back = [each for each in said if each.learnt_from == "callback"]
+    values = {
+        "now": unit.now,
+        "wanted": list(attempt_ids),
+        "claimed": [each.sid for each in said],
+        "of": [each.attempt_id for each in back],
+        "sids": [each.sid for each in back],
+        "statuses": [each.status for each in back],
+        "codes": [each.error_code or 0 for each in back],
+    }
+    found = (await unit.conn.execute(_READ, values)).all()
+    if not found:
+        return Known({})
+    pairs = {pair.attempt.id: pair for pair in map(_pair, found)}
+    kept = {(sid, status, code) for sid, status, code in found[0].kept or ()}
+    about = [each for each in said if each.attempt_id in pairs]
+    return Known(pairs, _news(about, kept), frozenset(found[0].taken or ()), found[0].incident)
+
+
+def _news(said: Sequence[Told], kept: Collection[tuple[str, str, int]]) -> list[Told]:
+    """All but the callbacks that were said before, earlier or in this very group."""
+    first = {each.key: each for each in reversed(said) if each.learnt_from == "callback"}
+    return [each for each in said if each.learnt_from != "callback" or (each.key in kept and first[each.key] is each)]
+
+
+def _pair(row: Sequence[Any]) -> Pair:
+    known, text = attempt_of(row[:_WIDTH]), message_of(row[_WIDTH:_BOTH])
+    return Pair(known, text, (known, text))
 
 
 async def write(unit: Unit, pairs: Collection[Pair]) -> None:

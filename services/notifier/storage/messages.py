@@ -73,11 +73,6 @@ _ONE_LOCKED = _ONE.with_for_update()
 _AS_READ = (message.c.id == bindparam("wanted"), message.c.state == bindparam("was"), message.c.epoch == bindparam("was_epoch"))
 _MOVE = update(message).where(*_AS_READ).values(epoch=message.c.epoch + 1).returning(*COLUMNS)
 _POSTPONE = update(message).where(*_AS_READ)
-_LOCK_KEYS = (
-    select(message.c.contact_id, message.c.patient_id)
-    .join(attempt, attempt.c.message_id == message.c.id)
-    .where(attempt.c.id == any_(bindparam("wanted", type_=ARRAY(attempt.c.id.type))))
-)
 _LAST_OF_KINDS = (
     select(message.c.contact_id, message.c.kind, func.max(message.c.created_at))
     .where(
@@ -287,12 +282,6 @@ async def tries(unit: Unit, wanted: UUID) -> int:
     """How often this text provably did not leave."""
     found = await unit.conn.execute(select(message.c.tries).where(message.c.id == wanted))
     return int(found.scalar_one_or_none() or 0)
-
-
-async def lock_keys_of(unit: Unit, *attempt_ids: UUID) -> frozenset[UUID]:
-    """Whom to lock before these attempts are touched; nobody for one that there is not."""
-    rows = await unit.conn.execute(_LOCK_KEYS, {"wanted": list(attempt_ids)})
-    return frozenset(key for row in rows for key in row if key is not None)
 
 
 async def queued_for_alert(unit: Unit, alert_id: UUID) -> Sequence[Message]:

@@ -9,9 +9,7 @@ from uuid import UUID
 from sqlalchemy import any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from services.notifier.storage import SERVICE
 from services.notifier.storage.tables import asking_hold, plan_state
-from shared.db import typed_sql
 from shared.events.adherence import HoldEvent
 from shared.events.plans import PlanEvent
 from shared.messaging.unit import Unit
@@ -29,20 +27,9 @@ class PlanState:
 
 
 _IDS = ARRAY(plan_state.c.patient_id.type)
-_COLUMNS = [plan_state.c[field.name] for field in fields(PlanState)]
-_STATES = select(*_COLUMNS).where(plan_state.c.patient_id == any_(bindparam("patients", type_=_IDS)))
-_WITH_HOLDS = typed_sql(
-    SERVICE,
-    "SELECT who.id, p.plan_version, p.status, p.zone, p.texts_a_day,"
-    " ARRAY(SELECT medication_id FROM ~asking_hold AS h WHERE h.patient_id = who.id AND h.held) AS held"
-    " FROM unnest(:patients) AS who(id) LEFT JOIN ~plan_state AS p ON p.patient_id = who.id",
-    columns=(
-        ("id", plan_state.c.patient_id.type),
-        *((column.name, column.type) for column in _COLUMNS[1:]),
-        ("held", ARRAY(asking_hold.c.medication_id.type)),
-    ),
-    binds=(("patients", _IDS),),
-)
+#: In the order of `PlanState`.
+COLUMNS = [plan_state.c[field.name] for field in fields(PlanState)]
+_STATES = select(*COLUMNS).where(plan_state.c.patient_id == any_(bindparam("patients", type_=_IDS)))
 
 
 async def keep(unit: Unit, event: PlanEvent) -> bool:
@@ -77,11 +64,3 @@ async def hold(unit: Unit, event: HoldEvent, *, held: bool) -> None:
     newer = asking_hold.c.hold_version < statement.excluded.hold_version
     key = ["patient_id", "medication_id"]
     await unit.conn.execute(statement.on_conflict_do_update(index_elements=key, set_=values, where=newer))
-
-
-async def with_holds(unit: Unit, patients: Collection[UUID]) -> Mapping[UUID, tuple[PlanState | None, frozenset[UUID]]]:
-    """By patient, the kept state (None where there is none) and the medicines that are not asked for."""
-    if not patients:
-        return {}
-    rows = await unit.conn.execute(_WITH_HOLDS, {"patients": list(patients)})
-    return {patient: (None if plan[0] is None else PlanState(patient, *plan), frozenset(held)) for patient, *plan, held in rows}

@@ -1,5 +1,6 @@
 """What holds around a group of texts, beside whom they go to: the channel, the switches, keys that are parked, alerts that
-somebody has taken over. One statement: each of these is mostly nothing, and asking costs more than the answer."""
+somebody has taken over, plans and what is on hold of them. One statement: most of these are mostly nothing, and asking costs more
+than the answer."""
 
 from __future__ import annotations
 
@@ -12,11 +13,13 @@ from sqlalchemy import DateTime, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.notifier.domain.gate import Switch
-from services.notifier.storage import SERVICE
+from services.notifier.storage import SERVICE, plans
+from services.notifier.storage.plans import PlanState
 from shared.db import typed_sql
 from shared.messaging.unit import Unit
 
 _IDS = ARRAY(Uuid())
+_PLAN = slice(4, 4 + len(plans.COLUMNS))
 _READ = typed_sql(
     SERVICE,
     "SELECT (SELECT probe_at FROM ~channel_incident WHERE cleared_at IS NULL) AS probe_at,"
@@ -24,8 +27,16 @@ _READ = typed_sql(
     " ARRAY(SELECT alert_id FROM ~open_alert WHERE alert_id = ANY(:alerts) AND state <> 'open') AS over,"
     # As `Unit.is_parked`, of many (a test compares them).
     " ARRAY(SELECT key FROM ~parked WHERE key = ANY(:patients) AND state IN ('parked', 'behind')"
-    " UNION SELECT key FROM ~due_work WHERE key = ANY(:patients) AND state = 'parked') AS parked",
-    columns=(("probe_at", DateTime(timezone=True)), ("switches", JSONB()), ("over", _IDS), ("parked", _IDS)),
+    " UNION SELECT key FROM ~due_work WHERE key = ANY(:patients) AND state = 'parked') AS parked,"
+    # A row a patient, one without where there is none.
+    " who.id AS patient_id, p.plan_version, p.status, p.zone, p.texts_a_day,"
+    " ARRAY(SELECT medication_id FROM ~asking_hold AS h WHERE h.patient_id = who.id AND h.held) AS held"
+    " FROM (SELECT 1) AS one LEFT JOIN unnest(:patients) AS who(id) ON true LEFT JOIN ~plan_state AS p ON p.patient_id = who.id",
+    columns=(
+        *(("probe_at", DateTime(timezone=True)), ("switches", JSONB()), ("over", _IDS), ("parked", _IDS)),
+        *((column.name, column.type) for column in plans.COLUMNS),
+        ("held", _IDS),
+    ),
     binds=tuple((name, _IDS) for name in ("clinics", "alerts", "patients")),
 )
 
@@ -40,10 +51,21 @@ class Surroundings:
     over: frozenset[UUID]
     #: Patients of whom an event or due work waits for a person (DESIGN.md rule 10).
     parked: frozenset[UUID]
+    #: By patient; who has none is absent.
+    plans: Mapping[UUID, PlanState]
+    #: By patient, the medicines that are not asked for. A hold holds where no plan has been heard of yet.
+    held: Mapping[UUID, frozenset[UUID]]
 
 
 async def read(unit: Unit, *, patients: Collection[UUID], alerts: Collection[UUID], clinics: Collection[UUID]) -> Surroundings:
     values = {"patients": list(patients), "alerts": list(alerts), "clinics": list(clinics)}
-    row = (await unit.conn.execute(_READ, values)).one()
-    switches = {UUID(clinic): state for clinic, state in (row.switches or {}).items()}
-    return Surroundings(row.probe_at, switches, frozenset(row.over), frozenset(row.parked))
+    rows = (await unit.conn.execute(_READ, values)).all()
+    row = rows[0]
+    return Surroundings(
+        probe_at=row.probe_at,
+        switches={UUID(clinic): state for clinic, state in (row.switches or {}).items()},
+        over=frozenset(row.over),
+        parked=frozenset(row.parked),
+        plans={each.patient_id: PlanState(*each[_PLAN]) for each in rows if each.plan_version is not None},
+        held={each.patient_id: frozenset(each.held) for each in rows if each.held},
+    )

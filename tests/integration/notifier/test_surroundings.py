@@ -45,7 +45,7 @@ async def work(unit: Unit, key: UUID, state: str) -> None:
 
 async def test_nothing_is_wrong_where_nothing_is(bench: Bench) -> None:
     assert await read(bench, patients=[uuid4()], alerts=[uuid4()], clinics=[CLINIC]) == Surroundings(
-        None, {}, frozenset(), frozenset()
+        None, {}, frozenset(), frozenset(), {}, {}
     )
 
 
@@ -116,8 +116,8 @@ async def test_a_plan_and_what_is_held_of_it(bench: Bench, planned: bool) -> Non
         for medicine, holds in ((held, True), (resumed, False)):
             values = {"patient_id": someone.id, "medication_id": medicine, "clinic_id": CLINIC}
             await unit.conn.execute(asking_hold.insert().values(**values, hold_version=1, held=holds))
-        found = await plans.with_holds(unit, [someone.id, nobody])
         states = await plans.states(unit, [someone.id, nobody])
     state = PlanState(someone.id, 1, "active", ZONE, 2) if planned else None
-    assert found == {someone.id: (state, frozenset({held})), nobody: (None, frozenset())}
-    assert states == ({someone.id: state} if planned else {})
+    found = await read(bench, patients=[someone.id, nobody])
+    assert found.held == {someone.id: frozenset({held})}
+    assert found.plans == states == ({someone.id: state} if planned else {})

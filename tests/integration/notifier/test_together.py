@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,8 +15,9 @@ from sqlalchemy import event as database_event
 from sqlalchemy import select, text
 
 from services.notifier import callbacks
-from services.notifier.fate import Told
+from services.notifier.storage import lock_keys
 from services.notifier.storage.attempts import Letter
+from services.notifier.storage.fates import Told
 from services.notifier.storage.hearing_tables import open_question
 from services.notifier.storage.tables import attempt, message, status_callback
 from shared.clock import ClockPage
@@ -156,24 +158,38 @@ async def test_a_group_says_what_a_digest_carried(bench: Bench) -> None:
     assert about == ["message-sent.v1", "message-delivered.v1"]
 
 
-async def test_a_group_locks_everybody_before_it_writes(bench: Bench) -> None:
-    """One statement with all keys, and nothing but the look-up of the keys before it (DESIGN.md rule 2)."""
+@pytest.mark.parametrize("whose", ["its own", "another process's"])
+async def test_a_group_locks_everybody_before_it_writes(bench: Bench, monkeypatch: pytest.MonkeyPatch, whose: str) -> None:
+    """One statement with all keys (DESIGN.md rule 2), and before it nothing but the look-up of the keys, where another process
+    has begun the attempts."""
     way = await under_way(bench, 1)
-    statements: list[str] = []
+    if whose != "its own":
+        monkeypatch.setattr(lock_keys, "_known", {})
+    with noted(bench) as statements:
+        await keep(bench, [way.told(nth, "sent") for nth in range(4)])
+    locks = [nth for nth, (statement, _) in enumerate(statements) if "pg_advisory_xact_lock" in statement]
+    assert locks == [0 if whose == "its own" else 1]
+    assert all(
+        "FOR UPDATE" not in statement and statement.lstrip().startswith("SELECT") for statement, _ in statements[: locks[0]]
+    )
+    [keys] = statements[locks[0]][1][-1:]
+    assert len(keys) == 4, "three patients and the nurse who is texted about one of them"
 
-    def note(_conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        statements.append(statement)
+
+@contextmanager
+def noted(bench: Bench) -> Iterator[list[tuple[str, Any]]]:
+    """Every statement as it goes to the database, with its parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        statements.append((statement, parameters))
 
     engine = bench.runtime.engine.sync_engine
     database_event.listen(engine, "before_cursor_execute", note)
     try:
-        await keep(bench, [way.told(nth, "sent") for nth in range(4)])
+        yield statements
     finally:
         database_event.remove(engine, "before_cursor_execute", note)
-    locks = [nth for nth, each in enumerate(statements) if "pg_advisory_xact_lock" in each]
-    assert locks == [1]
-    assert statements[0].lstrip().startswith("SELECT")
-    assert "FOR UPDATE" not in statements[0]
 
 
 async def only_one_attempting(bench: Bench, doses: Sequence[Any]) -> bool:
