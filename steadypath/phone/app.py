@@ -26,7 +26,7 @@ from steadypath.phone.phone_api import PhoneApi
 from steadypath.phone.pump import Pump
 from steadypath.phone.rest import Rest
 from steadypath.phone.settings import PhoneSettings
-from steadypath.phone.webhooks import Webhooks
+from steadypath.phone.webhooks import Webhooks, tells_when_it_left
 from steadypath.phone.wire import API_VERSION, Refusal, refusal
 
 
@@ -44,7 +44,8 @@ async def simulator(settings: PhoneSettings, clock: Clock) -> AsyncIterator[Fast
     network = Network(Ledger(settings.ledger), clock, settings.service_number)
     network.load()
     # Kept for less than the services' servers keep theirs (5 s), so that no webhook goes out on one that is about to be closed.
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=3)) as session:
+    connector = aiohttp.TCPConnector(keepalive_timeout=3)
+    async with aiohttp.ClientSession(connector=connector, trace_configs=[tells_when_it_left()]) as session:
         notifier = NotifierApi(settings, session)
         pump = Pump(network, Webhooks(settings, session), clock)
         tasks = [asyncio.create_task(pump.run()), asyncio.create_task(notifier.watch())]

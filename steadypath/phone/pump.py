@@ -1,4 +1,8 @@
-"""Carries out what is due: statuses move, callbacks and inbound webhooks go out. One task a message, so its order holds."""
+"""Carries out what is due: statuses move, callbacks and inbound webhooks go out.
+
+One task a message, so its callbacks leave in their order. As with Twilio, none waits for the answer to the one before: a text is
+delivered whether or not somebody has heard that it was sent.
+"""
 
 from __future__ import annotations
 
@@ -104,24 +108,33 @@ class Pump:
 
     def _ended(self, sid: str, task: asyncio.Task[None]) -> None:
         self._running.pop(sid, None)
+        if sid in self._network.state.steps:  # what came to be due while the task was ending
+            self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.failure("phone webhook task failed", error)
 
     async def _chain(self, sid: str) -> None:
-        while (step := self._network.state.next_step(sid, self._clock.now())) is not None:
-            if step.kind == "status":
-                self._network.move(step)
-            else:
-                await self._call(step)
+        begun: set[int] = set()
+        async with asyncio.TaskGroup() as calls:
+            while (step := self._network.state.next_step(sid, self._clock.now(), but=begun)) is not None:
+                if step.kind == "status":
+                    self._network.move(step)
+                    continue
+                begun.add(step.seq)
+                left = asyncio.Event()
+                calls.create_task(self._call(step, left))
+                await left.wait()
 
-    async def _call(self, step: Step) -> None:
+    async def _call(self, step: Step, left: asyncio.Event) -> None:
+        """One request and what it came to. `left`: it is out, or came to nothing."""
         message = self._network.state.messages[step.sid]
         async with self._room:
             self._in_flight += 1
             try:
-                answer = await self._webhooks.post(step, message)
+                answer = await self._webhooks.post(step, message, left)
             finally:
                 self._in_flight -= 1
+                left.set()
         self._network.attempted(step, http=answer.http, error=answer.error, retry_at=self._retry_at(step, answer))
         for text in answer.texts:
             if self._network.is_opted_out(message.line, message.phone):

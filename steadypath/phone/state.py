@@ -5,7 +5,7 @@ Nothing here is changed but by `apply`; whoever wants a change appends an entry 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -93,9 +93,10 @@ class State:
         for steps in self.steps.values():
             yield from steps
 
-    def next_step(self, sid: str, now: datetime) -> Step | None:
-        """The message's first step that is due; one that waits for its time lets the others pass."""
-        due = (step for step in self.steps.get(sid, ()) if step.due <= now)
+    def next_step(self, sid: str, now: datetime, *, but: Collection[int] = ()) -> Step | None:
+        """The message's first step that is due; one that waits for its time lets the others pass. `but`: places of those that are
+        under way."""
+        due = (step for step in self.steps.get(sid, ()) if step.due <= now and step.seq not in but)
         return min(due, key=lambda step: (step.due, step.seq), default=None)
 
     def _accepted(self, entry: Entry) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urldefrag
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree as ET
@@ -33,6 +35,18 @@ class Answer:
     texts: tuple[str, ...] = ()
 
 
+def tells_when_it_left() -> aiohttp.TraceConfig:
+    """For the session that `Webhooks` is given: sets a request's event as its body goes to the socket."""
+
+    async def left(_: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestChunkSentParams) -> None:
+        if context.trace_request_ctx is not None:
+            context.trace_request_ctx.set()
+
+    config = aiohttp.TraceConfig()
+    config.on_request_chunk_sent.append(left)
+    return config
+
+
 class Webhooks:
     """Signs with the account's token over the public URL, and sends there (or to the inner address of a container)."""
 
@@ -47,8 +61,8 @@ class Webhooks:
             return self._settings.public_base + INBOUND_PATH
         return message.status_callback or ""
 
-    async def post(self, step: Step, message: Message) -> Answer:
-        """One attempt. Never raises for what the other side does."""
+    async def post(self, step: Step, message: Message, left: asyncio.Event) -> Answer:
+        """One attempt; `left` is set once the request is out. Never raises for what the other side does."""
         url = urldefrag(self.url_of(step, message)).url
         form = self._form(step, message)
         headers = {
@@ -58,7 +72,7 @@ class Webhooks:
         }
         try:
             async with self._session.post(
-                URL(self._route(url), encoded=True), data=form, headers=headers, timeout=TIMEOUT
+                URL(self._route(url), encoded=True), data=form, headers=headers, timeout=TIMEOUT, trace_request_ctx=left
             ) as response:
                 return _judge(step, response.status, response.content_type, await response.text())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

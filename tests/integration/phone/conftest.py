@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -42,7 +42,8 @@ class Hook:
 
 @dataclass
 class Clinic:
-    """What the notifier is to the simulator: webhooks in, contacts and causes out. Port kept over a stop and start."""
+    """What the notifier is to the simulator: webhooks in, contacts and causes out. One request at a time, in the order in which
+    they came. Port kept over a stop and start."""
 
     port: int
     hooks: list[Hook] = field(default_factory=list)
@@ -51,14 +52,14 @@ class Clinic:
     sender: str | None = None
     contacts: list[dict[str, Any]] = field(default_factory=list)
     causes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _server: ThreadingHTTPServer | None = None
+    _server: HTTPServer | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler_for(self))
+        self._server = HTTPServer(("127.0.0.1", self.port), handler_for(self))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self) -> None:
