@@ -1,7 +1,9 @@
 """Moves clinical time: sets the shared clock, then steps all parts at once until the system is quiet, one due moment at a time.
 
-Quiet is two equal snapshots in a row with nothing due, nothing unsent, nothing in flight, and every published record handled by
-every service that hears its topic. Stepping one service after another hung in a prototype: what one waits for, another holds.
+A moment is over when everybody has been asked, nothing is due, unsent or in flight, every published record has been handled by
+every service that hears its topic, and those who reach each other without records (notifier and simulator) were asked after the
+other's last work. The last moment of an advance, after which nobody asks again, is over only when two rounds of all are equal.
+Stepping one service after another hung in a prototype: what one waits for, another holds.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import aiohttp
 from shared.clock import ClockPage
 from shared.events.registry import SERVICES
 from steadypath.recipes import PHONE
-from steadypath.snapshot import Snapshot, busy, moved, not_quiet, same, still_working
+from steadypath.snapshot import Snapshot, at_work, busy, moved, not_quiet, same
 
 PATIENCE_SECONDS = 60.0
 #: Without progress for so long, parts run every pass: some wait for what no row tells them (a dead owner's lease, a new broker).
@@ -32,7 +34,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 class Stepped:
     """A part that lives on clinical time, and where it is stepped (its address may change when it is started again).
 
-    `after`: no event says that it has something to do, it hears that from this part; so it is stepped in the round after it."""
+    `after`: no event says that it has something to do, it hears that from this part, and this part hears from it; so each is
+    stepped in the round after the other's work."""
 
     name: str
     url: Callable[[], str]
@@ -132,33 +135,42 @@ class Driver:
         return _answer(self.now, latest)
 
     async def _settle(self, *, last: bool = True) -> Mapping[str, Snapshot]:
-        """Step whoever has something to do until nobody has, then everybody, until all say once more what they said before and
-        are quiet. At the `last` moment every pass is run once, and again where nothing comes further: while they are stepped,
-        the parts' own loops rest."""
+        """Step whoever has something to do until the moment is over. At the `last` moment every pass is run once, and again where
+        nothing comes further: while they are stepped, the parts' own loops rest."""
         everybody = {part.name for part in self._parts}
         before: Mapping[str, Snapshot | None] = {} if last else self.latest
-        wanted: set[str] = set()
+        asked: set[str] = set()
+        worked: set[str] = set()
         pause = _FIRST_PAUSE
         last_progress = time.monotonic()
         while True:
             # At the first round of a last moment nothing is known; where nothing comes further, nothing that is known is trusted.
             whole = not before or time.monotonic() - last_progress > _LOOK_AGAIN_SECONDS
-            known = set() if whole else busy(before, self.now)
-            told = {part.name for part in self._parts if part.after in wanted}
-            wanted = known | told if known else everybody
+            whole_round = whole or (last and not busy(before, self.now))
+            wanted = everybody if whole_round else self._wanted(before, worked, asked) or everybody
             now = {**before, **await self._step_all(_expected(before, whole=whole), wanted)}
-            why = not_quiet(now, self.now) + still_working(before, now)
-            if not why and same(before, now):  # then nobody was busy before, and everybody was asked
+            asked, worked = asked | wanted, at_work(before, now)
+            why = not_quiet(now, self.now)
+            # Two equal rounds: then nobody was busy before, and everybody was asked.
+            over = same(before, now) if last else not self._wanted(now, worked, asked)
+            if over and not why:
                 self.latest = {name: snapshot for name, snapshot in now.items() if snapshot is not None}
                 return self.latest
             if moved(before, now):
                 pause, last_progress = _FIRST_PAUSE, time.monotonic()
             elif time.monotonic() - last_progress > self._patience:
-                raise NotQuietError(why)
+                raise NotQuietError(why + [f"{name}: goes on working" for name in sorted(worked)])
             else:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             before = now
+
+    def _wanted(self, known: Mapping[str, Snapshot | None], worked: Collection[str], asked: Collection[str]) -> set[str]:
+        """Whom to ask next: who has something to do as far as anybody knows, and whom somebody who `worked` may have reached
+        without a record; where there is nobody, who has not been `asked` at this moment."""
+        pairs = [(part.name, part.after) for part in self._parts if part.after is not None]
+        reached = {one for pair in pairs for one, other in (pair, pair[::-1]) if other in worked}
+        return busy(known, self.now) | reached or {part.name for part in self._parts} - set(asked)
 
     async def _step_all(self, expected: Mapping[str, object], wanted: Collection[str]) -> Mapping[str, Snapshot | None]:
         parts = [part for part in self._parts if part.name in wanted]

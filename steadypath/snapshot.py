@@ -68,10 +68,10 @@ def not_quiet(snapshots: Mapping[str, Snapshot | None], now: datetime) -> list[s
     return found + [f"{one.reader}: {one.records} records of {one.place} not handled" for one in _unread(snapshots)]
 
 
-def still_working(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> list[str]:
-    """Who has done something since the snapshot before, a line each."""
+def at_work(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> set[str]:
+    """Who has done something since the snapshot before, or gave none then."""
     pairs = ((name, before.get(name), snapshot) for name, snapshot in now.items())
-    return [f"{name}: goes on working" for name, old, new in pairs if old and new and old.work != new.work]
+    return {name for name, old, new in pairs if new is not None and (old is None or old.work != new.work)}
 
 
 def moved(before: Mapping[str, Snapshot | None], now: Mapping[str, Snapshot | None]) -> bool:
