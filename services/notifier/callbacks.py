@@ -19,7 +19,7 @@ from services.notifier import fate
 from services.notifier.domain.outcome import SID
 from services.notifier.storage import lock_keys
 from services.notifier.storage.fates import Told
-from services.notifier.together import Together, patience
+from services.notifier.together import Together, patience, turn_of
 from services.notifier.webhook import Refused, Webhooks
 from shared.defaults import default
 from shared.http.plain import plain
@@ -59,7 +59,7 @@ def router(runtime: Runtime, webhooks: Webhooks) -> APIRouter:
         async with runtime.unit() as unit:
             return await keep(unit, items, within=patience(alone=alone))
 
-    together = Together(carry, at_most=_GROUP)
+    together = Together(carry, at_most=_GROUP, turn=turn_of(runtime))
 
     @routes.post("/twilio/status/{attempt_id}", summary="Status callback of the provider (signed)", openapi_extra=_IN_THE_PATH)
     @plain  # each text comes here twice

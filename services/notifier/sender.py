@@ -19,7 +19,7 @@ from services.notifier.lastgate import Gate
 from services.notifier.storage import attempts, lock_keys, messages, turns
 from services.notifier.storage.attempts import Letter
 from services.notifier.storage.fates import Told
-from services.notifier.together import Together, patience
+from services.notifier.together import Together, patience, turn_of
 from services.notifier.twilio_client import Provider
 from shared import tracing
 from shared.defaults import default
@@ -51,7 +51,7 @@ class Sender:
         self._unreached = 0
         #: More may be due than the last look took: there was no room, or the channel lets one through at a time.
         self._more = False
-        self._answers = Together(self._accepted, at_most=_CONNECTIONS, expected=lambda: len(self._tasks))
+        self._answers = Together(self._accepted, at_most=_CONNECTIONS, expected=lambda: len(self._tasks), turn=turn_of(runtime))
 
     def in_flight(self) -> int:
         return len(self._tasks) + self._others

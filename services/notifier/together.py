@@ -14,9 +14,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from shared.http import commands
 from shared.logs import log
+from shared.runtime import Runtime
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,6 +36,15 @@ _ON_THEIR_WAY = 0.015
 def patience(*, alone: bool) -> int | None:
     """How long a group waits for its locks (machine milliseconds); who goes alone waits as long as it takes."""
     return None if alone else _PATIENCE
+
+
+#: One for each process: an answer and the callbacks about the same text lock the same people.
+_turns: WeakKeyDictionary[Runtime, asyncio.Lock] = WeakKeyDictionary()
+
+
+def turn_of(runtime: Runtime) -> asyncio.Lock:
+    """Whose turn it is among those that record what becomes of texts."""
+    return _turns.setdefault(runtime, asyncio.Lock())
 
 
 class Carry(Protocol[_Item_contra, _Result_co]):
@@ -62,15 +73,17 @@ class Together(Generic[Item, Result]):
         *,
         at_most: int,
         expected: Callable[[], int] | None = None,
+        turn: asyncio.Lock | None = None,
     ) -> None:
-        """`expected`, where that is known: how many wait here or are on their way."""
+        """`expected`, where that is known: how many wait here or are on their way. `turn`: shared with others whose groups would
+        only wait for each other's locks in the database."""
         self._carry = carry
         self._expected = expected
         self._at_most = at_most
         self._waiting: list[_Place[Item, Result]] = []
         self._came = asyncio.Event()
         #: First come, first served; whoever gets in carries all who wait.
-        self._one = asyncio.Lock()
+        self._one = turn or asyncio.Lock()
         #: How many the group before was.
         self._before = 1
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
-from urllib.parse import parse_qs, urldefrag
+from urllib.parse import parse_qs, urldefrag, urlencode
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree as ET
 
@@ -69,10 +69,15 @@ class Webhooks:
             "X-Twilio-Signature": self._signer.compute_signature(url, form),
             "I-Twilio-Idempotency-Token": str(uuid5(NAMESPACE_URL, f"{step.sid}/{step.seq}")),
             "User-Agent": "TwilioProxy/1.1",
+            "Content-Type": "application/x-www-form-urlencoded",
         }
         try:
             async with self._session.post(
-                URL(self._route(url), encoded=True), data=form, headers=headers, timeout=TIMEOUT, trace_request_ctx=left
+                URL(self._route(url), encoded=True),
+                data=urlencode(form).encode(),
+                headers=headers,
+                timeout=TIMEOUT,
+                trace_request_ctx=left,
             ) as response:
                 return _judge(step, response.status, response.content_type, await response.text())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
