@@ -1,7 +1,8 @@
 """Simulated time, stepped: what is due is carried out, then an honest snapshot says what is still under way.
 
-The driver sets the clock page, steps every service, and goes on until two snapshots in a row are equal and quiet. So nothing may
-be left out: a row that waits, a batch being handled, a command under way, an event that Kafka has and we have not confirmed.
+The driver sets the clock page, steps whoever has something to do, and moves on where what all have said is quiet; mostly nobody
+is asked twice. So nothing may be left out of one snapshot: a row that waits, a batch being handled, a command under way, an event
+that Kafka has and we have not confirmed.
 
 A step costs what there is to do: the passes that have something due are run, not all of them; and where this process has done
 nothing at all since its last quiet snapshot, that snapshot is given again without asking the database. Every pass is run at the
@@ -162,8 +163,10 @@ class Stepper:
             parked_anew = self._last is None or self._last.snapshot.parked != seen.snapshot.parked
             self._last = seen
             done = await self._run(self._loops.all if parked_anew else seen.busy(self._loops, seen.snapshot.now))
-            if monotonic() > end or (not done and self._doings() == seen.doings):
+            if not done and self._doings() == seen.doings:
                 return seen.snapshot if seen.snapshot.in_flight == self._in_flight() else (await self._look()).snapshot
+            if monotonic() > end:  # what was seen is over, and nobody must take it for quiet
+                return seen.snapshot.model_copy(update={"in_flight": max(1, self._in_flight())})
 
     async def _run(self, loops: Sequence[Loop]) -> int:
         done = sum([await loop.once() for loop in loops])
@@ -190,9 +193,10 @@ class Stepper:
         return (await self._look()).snapshot
 
     async def _look(self) -> _Seen:
-        """Counted in an order in which nothing can slip through: what is under way first and last; in between the rows, those
-        of the house in one snapshot of the database, so that what moves on meanwhile is met again."""
-        before, doings = self._in_flight(), self._doings()
+        """Counted in an order in which nothing can slip through: what is under way first and last; what has been read of Kafka
+        before the rows that it may have made; the rows of the house in one snapshot of the database. So what moves on meanwhile
+        is met again."""
+        before, doings, consumed = self._in_flight(), self._doings(), self._positions()
         now = self._runtime.clock.now()
         async with self._runtime.reader.connect() as conn:
             rows = (await conn.execute(self._rows, {"now": now})).one()
@@ -214,7 +218,7 @@ class Stepper:
             in_flight=max(before, self._in_flight()),
             parked=rows.parked,
             published={f"{topic}:{partition}": last for topic, ends in lasts.items() for partition, last in ends.items()},
-            consumed=self._positions(),
+            consumed=consumed,
             work=self._loops.work() + self._handled() + self._runtime.commands_done,
         )
         return _Seen(snapshot, instants, doings)

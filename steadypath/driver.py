@@ -2,7 +2,8 @@
 
 A moment is over when everybody has been asked, nothing is due, unsent or in flight, every published record has been handled by
 every service that hears its topic, and those who reach each other without records (notifier and simulator) were asked after the
-other's last work. The last moment of an advance, after which nobody asks again, is over only when two rounds of all are equal.
+other's last work. An advance begins and ends with a moment that is over only when two rounds of all are equal (one that `stop`
+ends early: the next begins so).
 Stepping one service after another hung in a prototype: what one waits for, another holds.
 """
 

@@ -34,8 +34,8 @@ async def _read(unit: Unit, attempt_id: UUID) -> tuple[Attempt, Message] | None:
 
 
 async def heed(unit: Unit, *told: Told) -> Known:
-    """Each of what is told, in this order; what was known before. A callback that was heard before changes nothing. Where a SID
-    cannot be that attempt's, nothing changes and ops hears."""
+    """Each of what is told, in this order; answers what is known by then. A callback that was heard before changes nothing.
+    Where a SID cannot be that attempt's, nothing changes and ops hears."""
     known = await fates.told(unit, told)
     about = [(known.pairs[each.attempt_id], each) for each in known.news]
     taken = {each.sid for pair, each in about if pair.attempt.sid is None} & known.taken

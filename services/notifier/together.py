@@ -24,10 +24,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _Item_contra = TypeVar("_Item_contra", contravariant=True)
 _Result_co = TypeVar("_Result_co", covariant=True)
-#: How long (machine milliseconds) a group may wait for all its locks; all else is bounded as in any transaction.
-#: Two such waits (the group before, and its own) leave more than half of the 2 s in which an answer is to be recorded before its
-#: lease runs out. The database ends the wait, with an error: a statement that is cancelled from here would cost its connection.
+#: How long (machine milliseconds) a group may wait for all its locks; all else the database bounds as in any transaction.
+#: Two such waits (the group before, of whichever kind, and its own) leave more than half of the 2 s in which an answer is to be
+#: recorded before its lease runs out. The database ends the wait, with an error: a statement that is cancelled from here costs
+#: its connection.
 _PATIENCE = 400
+#: How long (machine seconds) a group may take in all. Longer takes one whose connection nobody answers on any more: it is given
+#: up, and with it the group, so that it holds up nobody but itself.
+_AT_LONGEST = 5.0
 #: How long (machine seconds) company is awaited after a group that had some, and how long what is known to be on its way.
 _COMPANY = 0.004
 _ON_THEIR_WAY = 0.015
@@ -83,7 +87,9 @@ class Together(Generic[Item, Result]):
         self._waiting: list[_Place[Item, Result]] = []
         self._came = asyncio.Event()
         #: First come, first served; whoever gets in carries all who wait.
-        self._one = turn or asyncio.Lock()
+        self._one = asyncio.Lock()
+        #: The others, too, have one at a time who waits for it, so that kinds take it in turn however many come of one of them.
+        self._turn = turn or asyncio.Lock()
         #: How many the group before was.
         self._before = 1
 
@@ -95,8 +101,9 @@ class Together(Generic[Item, Result]):
         try:
             async with self._one:
                 while not mine.done:
-                    await self._await_company()
-                    await self._carry_waiting()
+                    async with self._turn:
+                        await self._await_company()
+                        await self._carry_waiting()
         finally:
             if mine in self._waiting:  # ours was cancelled before its turn
                 self._waiting.remove(mine)
@@ -126,7 +133,8 @@ class Together(Generic[Item, Result]):
         try:
             # The transaction is nobody's command: it carries several.
             with commands.acting_for(None):
-                results = await self._carry([each.item for each in group], alone=False)
+                async with asyncio.timeout(_AT_LONGEST):
+                    results = await self._carry([each.item for each in group], alone=False)
             for each, result in zip(group, results, strict=True):
                 each.result = result
         except Exception as error:  # whatever it is: each of them finds out by itself

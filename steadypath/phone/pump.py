@@ -108,10 +108,12 @@ class Pump:
 
     def _ended(self, sid: str, task: asyncio.Task[None]) -> None:
         self._running.pop(sid, None)
-        if sid in self._network.state.steps:  # what came to be due while the task was ending
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.failure("phone webhook task failed", error.exceptions[0] if isinstance(error, ExceptionGroup) else error)
+        elif sid in self._network.state.steps:  # what came to be due while the task was ending
             self._wake.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.failure("phone webhook task failed", error)
 
     async def _chain(self, sid: str) -> None:
         begun: set[int] = set()

@@ -178,7 +178,8 @@ def _fates(run_: Run, dues: list[Due]) -> dict[Any, str]:
 
 def _kill_in_mid_wave(run_: Run, members: list[Member]) -> Container:
     """`kill -9` of the notifier with most of due.v1, all of its connections open: the provider, stopped just before wave 1 is
-    due, has their requests and answers when it runs again. However fast the machine, the kill is in the middle."""
+    due, has their requests and answers when it runs again. However fast the machine, the kill is in the middle of
+    the wave and of requests (before the first byte and after the answer: tests/integration/notifier/test_promises.py)."""
     busiest = max(members, key=lambda member: sum(one.startswith("due.v1") for one in member.partitions))
     victim = next(one for one in run_.stack.containers("notifier") if one.address == busiest.host)
     provider = run_.stack.containers("phone")[0]
@@ -187,23 +188,29 @@ def _kill_in_mid_wave(run_: Run, members: list[Member]) -> Container:
     wait_until(lambda: machine_now() >= due - STILL_BEFORE, within=180, what="just before wave 1 is due")
     run(["docker", "pause", provider.id])
     try:
+        assert machine_now() < due, "too busy a machine: wave 1 was due before its provider stood still"
         under_way = wait_until(lambda: _all_connections(run_), within=60, what="every notifier waits for the provider's answers")
         run(["docker", "kill", "--signal", "KILL", victim.id])
+        queued = _asked(run_, f"SELECT count(*) FROM notifier.message WHERE state = 'queued' AND due_at = '{due.isoformat()}'")
     finally:
         run(["docker", "unpause", provider.id])
+    assert 0 < queued < PATIENTS, f"{queued} of {PATIENTS} texts had not begun at the kill: that is not the middle of the wave"
     run_.say(
-        f"killed (SIGKILL) {victim.id[:12]} {victim.name} at {busiest.host}: {under_way} of {PATIENTS} texts of wave 1 were with "
-        f"the provider, {CONNECTIONS} of them its own; the others had not begun"
+        f"killed (SIGKILL) {victim.id[:12]} {victim.name} at {busiest.host}: {under_way} texts of wave 1 were with the provider, "
+        f"{queued} had not begun"
     )
     return victim
 
 
 def _all_connections(run_: Run) -> int:
     """How many requests are under way, once every notifier has as many as it may; else 0."""
+    under_way = _asked(run_, "SELECT count(*) FROM notifier.attempt WHERE outcome = 'open'")
+    return under_way if under_way >= NOTIFIERS * CONNECTIONS else 0
+
+
+def _asked(run_: Run, statement: str) -> int:
     database = run_.stack.containers("postgres")[0]
-    asked = "select count(*) from notifier.attempt where outcome = 'open'"
-    said = run_.stack.inside(database, "psql", "-U", "postgres", "-d", "steadypath", "-Atc", asked)
-    return int(said) if int(said) >= NOTIFIERS * CONNECTIONS else 0
+    return int(run_.stack.inside(database, "psql", "-U", "postgres", "-d", "steadypath", "-Atc", statement))
 
 
 def answer(run_: Run, dues: list[Due]) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -40,10 +40,18 @@ class Hook:
     token: str
 
 
+class _OneByOne(HTTPServer):
+    request_queue_size = 64  # a connection that finds no room comes a second later, and out of its order
+
+
+class _SideBySide(ThreadingHTTPServer):
+    request_queue_size = 64
+
+
 @dataclass
 class Clinic:
     """What the notifier is to the simulator: webhooks in, contacts and causes out. One request at a time, in the order in which
-    they came. Port kept over a stop and start."""
+    they came, or (`side_by_side`) many. Port kept over a stop and start."""
 
     port: int
     hooks: list[Hook] = field(default_factory=list)
@@ -52,6 +60,9 @@ class Clinic:
     sender: str | None = None
     contacts: list[dict[str, Any]] = field(default_factory=list)
     causes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    side_by_side: bool = False
+    #: A status is not answered before so many are here.
+    together: threading.Barrier | None = None
     _server: HTTPServer | None = None
 
     @property
@@ -59,7 +70,7 @@ class Clinic:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        self._server = HTTPServer(("127.0.0.1", self.port), handler_for(self))
+        self._server = (_SideBySide if self.side_by_side else _OneByOne)(("127.0.0.1", self.port), handler_for(self))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self) -> None:
@@ -82,6 +93,8 @@ def handler_for(clinic: Clinic) -> type[BaseHTTPRequestHandler]:
             form = dict(parse_qsl(body, keep_blank_values=True))
             signed = RequestValidator(TOKEN).validate(clinic.url + self.path, form, self.headers["X-Twilio-Signature"])
             clinic.hooks.append(Hook(self.path, form, bool(signed), self.headers["I-Twilio-Idempotency-Token"]))
+            if clinic.together is not None:
+                clinic.together.wait(timeout=10)
             status = clinic.statuses.pop(0) if clinic.statuses else 200
             inbound = self.path.endswith("/inbound")
             self._answer(status, "text/xml", clinic.twiml if inbound and status == 200 else "")

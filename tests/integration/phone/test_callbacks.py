@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,17 @@ def test_sent_then_delivered_signed_and_no_callback_for_queued(phone: Simulator,
     assert (form["SmsSid"], form["SmsStatus"], form["To"], form["From"]) == (sid, "sent", ANNA, LINE)
     assert form["ApiVersion"] == "2010-04-01"
     assert "ErrorCode" not in form
+
+
+def test_no_callback_waits_for_the_answer_to_the_one_before(phone: Simulator, clinic: Clinic) -> None:
+    """As with Twilio: a text is delivered whether or not the clinic has heard that it was sent."""
+    clinic.stop()
+    clinic.side_by_side, clinic.together = True, threading.Barrier(2)
+    clinic.start()
+    sid = phone.send(ANNA).sid
+    phone.quiet()
+    assert sorted(clinic.callbacks(sid)) == ["delivered", "sent"]
+    assert not clinic.together.broken, "each was answered only once the other was there"
 
 
 def test_a_late_callback_comes_when_time_has_reached_it(phone: Simulator, clinic: Clinic) -> None:

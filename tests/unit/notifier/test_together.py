@@ -14,10 +14,10 @@ from services.notifier.together import Together
 class Carrier:
     """Carries numbers: a group stands still until it is let go, and one with a negative number in it fails."""
 
-    def __init__(self, *, at_most: int = 10, expected: Callable[[], int] | None = None) -> None:
+    def __init__(self, *, at_most: int = 10, expected: Callable[[], int] | None = None, turn: asyncio.Lock | None = None) -> None:
         self.groups: list[list[int]] = []
         self.open = asyncio.Event()
-        self.together = Together(self.carry, at_most=at_most, expected=expected)
+        self.together = Together(self.carry, at_most=at_most, expected=expected, turn=turn)
 
     async def carry(self, items: Sequence[int], *, alone: bool) -> list[int]:
         self.groups.append(list(items))
@@ -176,3 +176,37 @@ async def test_whoever_gives_up_before_its_turn_is_not_carried() -> None:
     carrier.open.set()
     assert await asyncio.gather(*first, stays) == [10, 30]
     assert carrier.groups == [[1], [3]]
+
+
+async def test_kinds_that_share_a_turn_go_one_after_the_other_and_in_turn() -> None:
+    """However many of one kind wait, the other kind's next group is the next but one."""
+    turn = asyncio.Lock()
+    answers, callbacks = Carrier(turn=turn), Carrier(at_most=2, turn=turn)
+    callbacks.groups = answers.groups
+    first = answers.begin(1)
+    await answers.begun(1)
+    many = callbacks.begin(2, 3, 4, 5)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    later = answers.begin(6)
+    assert answers.groups == [[1]], "it is the answers' turn"
+    answers.open.set()
+    callbacks.open.set()
+    assert await asyncio.gather(*first, *many, *later) == [10, 20, 30, 40, 50, 60]
+    assert answers.groups == [[1], [2, 3], [6], [4, 5]]
+
+
+async def test_a_group_that_never_ends_is_given_up_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is dead: nobody answers on it any more."""
+    monkeypatch.setattr(together, "_AT_LONGEST", 0.02)
+    dead = asyncio.Event()
+
+    async def carry(items: Sequence[int], *, alone: bool) -> list[int]:
+        if not alone and 1 in items:
+            await dead.wait()
+        return [item * 10 for item in items]
+
+    all_together = Together(carry, at_most=10)
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*(_call(all_together, item) for item in (1, 2))) == [10, 20]
+        assert await all_together(3) == 30
