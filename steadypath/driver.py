@@ -36,11 +36,13 @@ class Stepped:
     """A part that lives on clinical time, and where it is stepped (its address may change when it is started again).
 
     `after`: no event says that it has something to do, it hears that from this part, and this part hears from it; so each is
-    stepped in the round after the other's work."""
+    stepped in the round after the other's work. `behind`: while that part has something to do, this one waits, so that what it
+    hears of a moment comes together and is one transaction; where nothing comes further, everybody is asked."""
 
     name: str
     url: Callable[[], str]
     after: str | None = None
+    behind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ class Driver:
         """The driver of a stack: every service and the simulator. `base` says where a part listens."""
 
         def stepped(name: str) -> Stepped:
-            return Stepped(name, lambda: f"{base(name)}/{name}/simulation/step", after="notifier" if name == PHONE else None)
+            after = "notifier" if name == PHONE else None
+            behind = "notifier" if name == "adherence" else None
+            return Stepped(name, lambda: f"{base(name)}/{name}/simulation/step", after=after, behind=behind)
 
         return cls(page, [stepped(name) for name in (*SERVICES, PHONE)], session, key=key)
 
@@ -168,10 +172,12 @@ class Driver:
 
     def _wanted(self, known: Mapping[str, Snapshot | None], worked: Collection[str], asked: Collection[str]) -> set[str]:
         """Whom to ask next: who has something to do as far as anybody knows, and whom somebody who `worked` may have reached
-        without a record; where there is nobody, who has not been `asked` at this moment."""
+        without a record, those apart who wait for one of them; where there is nobody, who has not been `asked` at this moment."""
         pairs = [(part.name, part.after) for part in self._parts if part.after is not None]
         reached = {one for pair in pairs for one, other in (pair, pair[::-1]) if other in worked}
-        return busy(known, self.now) | reached or {part.name for part in self._parts} - set(asked)
+        wanted = busy(known, self.now) | reached
+        wanted -= {part.name for part in self._parts if part.behind in wanted}
+        return wanted or {part.name for part in self._parts} - set(asked)
 
     async def _step_all(self, expected: Mapping[str, object], wanted: Collection[str]) -> Mapping[str, Snapshot | None]:
         parts = [part for part in self._parts if part.name in wanted]

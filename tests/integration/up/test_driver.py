@@ -20,6 +20,7 @@ from steadypath.driver import Driver, NotQuietError, PastError, Stepped
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 PLACE = f"{TOPIC_DUE}:0"
+AFTER, BEHIND = {"phone": "notifier"}, {"adherence": "notifier"}
 
 
 @dataclass
@@ -79,11 +80,11 @@ async def driven(page: ClockPage, parts: dict[str, Clockwork], *, patience: floa
     origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         async with ClientSession() as session:
-            stepped = [
-                Stepped(name, lambda name=name: f"{origin}/{name}/simulation/step", after="notifier" if name == "phone" else None)  # type: ignore[misc]
-                for name in parts
-            ]
-            yield Driver(page, stepped, session, key="k", patience=patience)
+
+            def stepped(name: str) -> Stepped:
+                return Stepped(name, lambda: f"{origin}/{name}/simulation/step", after=AFTER.get(name), behind=BEHIND.get(name))
+
+            yield Driver(page, [stepped(name) for name in parts], session, key="k", patience=patience)
     finally:
         await runner.cleanup()
 
@@ -246,6 +247,43 @@ def test_whoever_hears_from_another_part_without_records_is_asked_after_its_work
     parts = {works: Reaching(page, hours(1, 2)), hears: other, "idle": Clockwork(page)}
     run(page, parts, lambda driver: driver.advance_by(timedelta(hours=3)))
     assert other.done == [each for each in hours(1, 2) for _ in range(2)]
+
+
+def test_while_a_part_has_something_to_do_the_one_behind_it_waits_and_hears_of_the_moment_at_once(page: ClockPage) -> None:
+    asked: list[str] = []
+
+    @dataclass
+    class Hearing(Clockwork):
+        name: str = ""
+
+        async def step(self, request: web.Request) -> web.Response:
+            now = self.page.now()
+            if now == hours(1)[0]:
+                self.busy_for += 3 if self.name == "notifier" and self.name not in asked else 0
+                asked.append(self.name)
+            return await super().step(request)
+
+    writer = Clockwork(page, hours(1))
+    notifier, adherence = (Hearing(page, catches_up_with=writer, name=name) for name in ("notifier", "adherence"))
+    parts = {"scheduler": writer, "notifier": notifier, "adherence": adherence}
+    run(page, parts, lambda driver: driver.advance_by(timedelta(hours=2)))
+    assert asked[: asked.index("adherence")] == ["notifier"] * 3
+    assert adherence.consumed == {PLACE: 1}
+
+
+def test_what_waits_behind_another_is_asked_where_nothing_comes_further(page: ClockPage) -> None:
+    """Or a part that hangs until the one behind it has been asked would hang for ever."""
+
+    class Waiting(Clockwork):
+        async def step(self, request: web.Request) -> web.Response:
+            self.busy_for = 2 if self.page.now() == hours(1)[0] and not behind.done else 0
+            return await super().step(request)
+
+    behind = Clockwork(page, hours(1))
+    behind.catches_up_with = behind
+    notifier = Waiting(page, hours(1), catches_up_with=behind)
+    run(page, {"notifier": notifier, "adherence": behind}, lambda driver: driver.advance_by(timedelta(hours=2)))
+    assert behind.done == hours(1)
 
 
 def test_an_advance_is_over_only_when_all_have_said_so_twice(page: ClockPage) -> None:
